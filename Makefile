@@ -1,0 +1,89 @@
+# Two commands matter: `make run` and `make test`. Everything they need lands inside this folder
+# (.venv, .venvs, tests/npm/node_modules); `make clean` takes it away again.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+LISTEN ?= 127.0.0.1:8787
+POLICY ?= examples/time.json
+WORKERS ?= 2
+PYTEST_ARGS ?=
+
+BIN := .venv/bin
+export PYTHON
+export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+
+.PHONY: help run test test-full bench dist lint format reference lock clean peers
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+
+run: .venv/stamp-run .venvs/servers/stamp ## the gate in front of the published time server, on $(LISTEN)
+	@exec $(BIN)/ostiary proxy -p $(POLICY) --server time --listen $(LISTEN) -- .venvs/servers/bin/mcp-server-time
+
+test: lint peers ## everything that is checked before a commit
+	@$(BIN)/pytest --numprocesses=$(WORKERS) --dist=worksteal $(PYTEST_ARGS)
+
+test-full: export OSTIARY_TEST_FULL := 1
+test-full: lint peers ## the same at full size (minutes to hours)
+	@$(BIN)/pytest --numprocesses=$(WORKERS) --dist=worksteal --timeout=3600 $(PYTEST_ARGS)
+
+lint: .venv/stamp-dev ## style, types, import contracts
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check . || { echo 'lint: `make format` would change these files' >&2; \
+	  $(BIN)/ruff format --check . >&2; exit 1; }
+	@$(BIN)/pyright
+	@$(BIN)/lint-imports --no-timing 2>/dev/null || $(BIN)/lint-imports
+
+format: .venv/stamp-dev ## rewrite the sources in the house style
+	@$(BIN)/ruff check --quiet --fix . || true
+	@$(BIN)/ruff format .
+
+bench: .venv/stamp-dev ## speed against nginx, both measured in this run
+	@$(BIN)/python -m benchmarks
+
+dist: .venv/stamp-dev ## wheel, sdist and single-file build, each started once
+	@scripts/dist.sh
+
+reference: .venv/stamp-dev ## write the reference pages that come from the code
+	@$(BIN)/python scripts/reference.py
+
+lock: .venv/stamp-dev ## resolve every lock file anew
+	@scripts/lock.sh
+
+clean: ## remove environments and build results
+	rm -rf .venv .venvs build dist tests/npm/node_modules .ruff_cache .pytest_cache .import_linter_cache
+
+# --- environments: a stamp is as new as the lock it was made from ---------------------------------
+
+.venv/stamp-run: requirements/runtime.lock requirements/build.lock pyproject.toml
+	@scripts/make-environment.sh .venv requirements/runtime.lock requirements/build.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/stamp-dev: requirements/dev.lock .venv/stamp-run
+	@scripts/make-environment.sh .venv requirements/dev.lock
+	@touch $@
+
+.venvs/%/stamp: requirements/%.lock
+	@scripts/make-environment.sh .venvs/$* requirements/$*.lock
+	@touch $@
+
+tests/npm/node_modules/stamp: tests/npm/package.json tests/npm/package-lock.json .venv/stamp-dev
+	@cd tests/npm && ../../$(BIN)/python ../tools/node.py npm ci --silent
+	@touch $@
+
+# Programs the tests talk to. Without a network the tests that need one are skipped and say so; with
+# CI=true a missing one is a failure.
+PEERS := .venvs/mcp1/stamp .venvs/servers/stamp tests/npm/node_modules/stamp
+
+peers: .venv/stamp-dev
+	@for peer in $(PEERS); do \
+	  $(MAKE) -s $$peer || { \
+	    echo "peers: $${peer%/stamp} could not be set up; tests that need it are skipped" >&2; \
+	    if [ "$${CI:-}" = true ]; then exit 1; fi; \
+	  }; \
+	done

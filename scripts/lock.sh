@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Write every lock file anew (`make lock`). Hashes, no host names: where packages come from is the
+# business of the machine that installs them, what they are is ours.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+compile=(.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes
+  --no-emit-index-url --no-emit-find-links --no-header "$@")
+
+"${compile[@]}" pyproject.toml --output-file requirements/runtime.lock
+"${compile[@]}" requirements/build.in --output-file requirements/build.lock
+# dev holds runtime and build at the same versions, so that one environment satisfies all three.
+"${compile[@]}" pyproject.toml --group dev --constraints requirements/runtime.lock \
+  --constraints requirements/build.lock --output-file requirements/dev.lock
+"${compile[@]}" requirements/mcp1.in --output-file requirements/mcp1.lock
+"${compile[@]}" requirements/servers.in --output-file requirements/servers.lock
+
+# Hold back nothing silently: a lock that names a host is a lock for one network.
+if grep -nE 'https?://|--index-url|--find-links' requirements/*.lock; then
+  echo "lock: a host name got into a lock file" >&2
+  exit 1
+fi
+
+(cd tests/npm && ../../.venv/bin/python ../tools/node.py npm install --package-lock-only)
+.venv/bin/python scripts/strip_lock.py tests/npm/package-lock.json

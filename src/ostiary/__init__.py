@@ -1,0 +1,1 @@
+"""Ostiary: a deterministic policy gateway for the Model Context Protocol."""

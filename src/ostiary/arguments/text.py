@@ -1,0 +1,72 @@
+"""Checks on raw text that every reader in this package makes first."""
+
+from __future__ import annotations
+
+import unicodedata
+
+from ostiary.arguments.fault import ArgumentError
+
+_HEX = frozenset("0123456789abcdefABCDEF")
+
+
+def refuse_controls(text: str) -> None:
+    """Refuse NUL, control and formatting characters, and lone surrogates.
+
+    Formatting characters (zero-width, bidirectional) are removed by some readers and kept by
+    others, so a text that holds one has no single meaning.
+    """
+    if text.isascii() and text.isprintable():
+        return
+    for char in text:
+        if unicodedata.category(char) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"):
+            raise ArgumentError("holds a control or invisible character")
+
+
+def holds_percent_encoding(text: str) -> bool:
+    """True when `text` holds `%` and two hexadecimal digits anywhere."""
+    at = text.find("%")
+    while at >= 0:
+        pair = text[at + 1 : at + 3]
+        if len(pair) == 2 and pair[0] in _HEX and pair[1] in _HEX:
+            return True
+        at = text.find("%", at + 1)
+    return False
+
+
+def refuse_dot_segments(text: str) -> None:
+    """Refuse text in which a reader of paths could find `.` or `..`, in any spelling.
+
+    For patterns over texts that may be paths or addresses: where a pattern compares the text
+    as it stands, the text must be the only spelling of what it names.
+
+    Raises:
+        ArgumentError: on a dot segment, a backslash, percent-encoding or an invisible character.
+    """
+    refuse_controls(text)
+    if "/" not in text and "\\" not in text and "%" not in text and text.isascii():
+        if text in (".", ".."):
+            raise ArgumentError("is a dot segment")
+        return
+    if "\\" in text:
+        raise ArgumentError("holds a backslash")
+    if holds_percent_encoding(text):
+        raise ArgumentError("holds percent-encoding")
+    refuse_folding_separators(text)
+    for segment in text.split("/"):
+        if is_dot_like(segment) and segment:
+            raise ArgumentError("holds a dot segment")
+
+
+def is_dot_like(segment: str) -> bool:
+    """True for segments of only dots and spaces: `.`, `..`, and what some systems trim to them."""
+    return not segment.strip(". ")
+
+
+def refuse_folding_separators(text: str) -> None:
+    """Refuse characters that compatibility normalisation turns into `/`, `\\`, `.`, `%` or `:`."""
+    if text.isascii():
+        return
+    folded = unicodedata.normalize("NFKC", text)
+    for mark in "/\\.%:@?#":
+        if folded.count(mark) != text.count(mark):
+            raise ArgumentError("holds a character that normalises to punctuation")

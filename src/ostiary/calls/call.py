@@ -1,0 +1,100 @@
+"""One message on its way through the gate, as plain values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ostiary.audit.record import Status
+from ostiary.policy.compile import Compiled
+from ostiary.policy.definition import Catalogue
+from ostiary.wire.message import Message
+
+Era = Literal["legacy", "modern"]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What one client message asks, and on whose behalf.
+
+    `id` is the evaluation id. `received` is microseconds since the epoch. `policy` is the one
+    policy this call is judged by, taken once, so a reload in between changes nothing for it;
+    None means that no policy is attached. `args_digest` is keyed; `track` and `session` tie
+    calls together in the record. `answers` is the method of the server's request that a
+    client's response belongs to, empty for other messages.
+    """
+
+    id: str
+    received: int
+    message: Message
+    era: Era
+    grant: str
+    principal: str
+    server: str
+    policy: Compiled | None
+    session: str = ""
+    track: str = ""
+    args_digest: str = ""
+    locked: bool = False
+    answers: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The call is not forwarded. `kind` chooses the answer's code (denied, limited, …)."""
+
+    kind: Literal["denied", "limited", "store", "upstream"]
+    message: str
+    rules: tuple[str, ...] = ()
+    retry_after_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Emptied:
+    """The gate itself answers a listing with nothing in it (P6)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Relayed:
+    """The upstream's answer was passed on, or its failure was reported to the client."""
+
+
+Outcome = Refused | Emptied | Relayed
+
+
+# Commands that go out of the machine, and the replies that come in.
+
+
+@dataclass(frozen=True, slots=True)
+class Consult:
+    """Get the upstream's tool list. The reply is a `Catalogue` or `NoCatalogue`."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoCatalogue:
+    """The tool list could not be read; `reason` is for people."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """Send the accepted bytes upstream and relay the answer. The reply is `Ended`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a forwarded call ended. `at` is microseconds since the epoch.
+
+    `status` `not_sent` is claimed only when no byte was handed to the upstream.
+    """
+
+    status: Status
+    at: int
+    http_status: int = 0
+    bytes: int = 0
+    result_digest: str = ""
+    note: str = ""
+
+
+Consulted = Catalogue | NoCatalogue

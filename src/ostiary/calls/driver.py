@@ -1,0 +1,80 @@
+"""The one loop that performs a machine's commands.
+
+Replies come back through callbacks, never from inside a command, so no task is needed per
+call. A fault that the machine does not expect ends the call: no later command is performed,
+so there is no path from an exception to `Forward`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Protocol
+
+from ostiary.calls.call import Call, Consult, Consulted, Ended, Forward, Outcome, Refused, Relayed
+from ostiary.calls.journal import Entry, Reply
+from ostiary.calls.machine import Steps, handle
+
+log = logging.getLogger("ostiary.calls")
+
+INTERNAL = Refused("store", "the gateway failed while handling this call; it was not forwarded", ("(internal)",))
+
+
+class Effects(Protocol):
+    """What the driver needs from the outside to carry one call through."""
+
+    def consult(self, call: Call, done: Callable[[Consulted], None]) -> None: ...
+    def write(self, entry: Entry, done: Callable[[Reply], None]) -> None: ...
+    def forward(self, call: Call, done: Callable[[Ended], None]) -> None: ...
+    def finish(self, call: Call, outcome: Outcome) -> None: ...
+
+
+class Run:
+    """One call being carried through. `forwarded` turns True when the bytes are handed on."""
+
+    __slots__ = ("_effects", "_steps", "_withdrawn", "call", "forwarded")
+
+    def __init__(self, call: Call, effects: Effects) -> None:
+        self.call = call
+        self.forwarded = False
+        self._effects = effects
+        self._steps: Steps = handle(call)
+        self._withdrawn = False
+
+    def start(self) -> None:
+        """Begin. Call once."""
+        self._advance(None)
+
+    def withdraw(self) -> bool:
+        """Give the call up if it was not forwarded yet; False when it is too late for that."""
+        if self.forwarded:
+            return False
+        self._withdrawn = True
+        return True
+
+    def _advance(self, reply: object) -> None:
+        try:
+            command = self._steps.send(reply)
+            self._perform(command)
+        except StopIteration as stop:
+            self._effects.finish(self.call, stop.value)
+        except Exception:  # the driver's edge: whatever it was, nothing more is performed
+            log.exception("a call ended by an unexpected fault (evaluation %s)", self.call.id)
+            self._steps.close()
+            self._effects.finish(self.call, Relayed() if self.forwarded else INTERNAL)
+
+    def _perform(self, command: Consult | Entry | Forward) -> None:
+        match command:
+            case Entry():
+                self._effects.write(command, self._advance)
+            case Forward():
+                self._forward()
+            case Consult():
+                self._effects.consult(self.call, self._advance)
+
+    def _forward(self) -> None:
+        if self._withdrawn:
+            self._advance(Ended(status="not_sent", at=self.call.received, note="withdrawn by the client"))
+            return
+        self.forwarded = True
+        self._effects.forward(self.call, self._advance)

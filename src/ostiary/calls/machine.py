@@ -1,0 +1,216 @@
+"""What happens to one client message, as data: commands go out, replies come in.
+
+Nothing here waits, opens or writes. `calls.driver` performs each command and sends the reply
+back, so the whole life of a call reads from top to bottom and is tested without a socket, a
+database or a clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from typing import cast
+
+from ostiary.audit.record import Record
+from ostiary.calls import records
+from ostiary.calls.call import (
+    Call,
+    Consult,
+    Emptied,
+    Ended,
+    Forward,
+    NoCatalogue,
+    Outcome,
+    Refused,
+    Relayed,
+)
+from ostiary.calls.journal import Committed, Entry, Exceeded, NotStored, Reply
+from ostiary.policy.decide import decide
+from ostiary.policy.decision import Charge, Decision, Question
+from ostiary.policy.definition import Catalogue
+from ostiary.policy.methods import MethodDecision, decide_method
+from ostiary.policy.reach import wants_catalogue
+
+Command = Consult | Entry | Forward
+Steps = Generator[Command, object, Outcome]
+
+RECORDED_AFTER = frozenset(
+    {
+        "initialize",
+        "server/discover",
+        "ping",
+        "tools/list",
+        "resources/list",
+        "resources/templates/list",
+        "prompts/list",
+        "logging/setLevel",
+        "subscriptions/listen",
+    }
+)
+"""Methods with one row after the fact; whatever is not named here is recorded before (fail closed)."""
+
+UNAVAILABLE = "the tool list of the server could not be read, so the call was not forwarded; try again"
+STORE_DOWN = "the gateway could not record this call, so it was not forwarded; try again later"
+
+
+def handle(call: Call) -> Steps:
+    """Decide `call`, record the decision, then carry it out."""
+    if call.message.method == "tools/call":
+        return _tool_call(call)
+    return _other(call)
+
+
+def _tool_call(call: Call) -> Steps:
+    """The path of `tools/call`.
+
+    (1) Get the tool list, where the policy needs it. (2) Decide. (3) Record the denial, or
+    reserve the limits and record the intent in one transaction. (4) Forward. (5) Record the
+    outcome and return what must be returned.
+    """
+    # (1)
+    catalogue: Catalogue | None = None
+    if call.policy is not None and (call.locked or wants_catalogue(call.policy)):
+        consulted = yield Consult()
+        if isinstance(consulted, NoCatalogue):
+            refusal = Refused("upstream", UNAVAILABLE, ("(unknown tool)",))
+            return (yield from _refuse(call, refusal, (consulted.reason,)))
+        catalogue = cast("Catalogue", consulted)
+
+    # (2)
+    decision = decide(call.policy, _question(call, catalogue))
+    enforced = call.policy is None or not call.policy.monitor
+    if decision.effect != "allow" and enforced:
+        refusal = Refused("denied", decision.message, decision.rules)
+        return (yield from _refuse(call, refusal, decision.reasons))
+
+    # (3)
+    charges = decision.charges if enforced else tuple(_shadow(charge) for charge in decision.charges)
+    reply = yield _intent(call, decision, charges, enforced=enforced)
+    refused = _not_reserved(cast("Reply", reply), enforced=enforced)
+    if refused is not None:
+        return refused
+
+    # (4)
+    ended = cast("Ended", (yield Forward()))
+
+    # (5)
+    returned = _returned(charges, ended)
+    yield Entry(records.outcome(call, ended), returns=returned)
+    return Relayed()
+
+
+def _other(call: Call) -> Steps:
+    """The path of every other message: same order, no limits (P6)."""
+    verdict = _method_verdict(call)
+    enforced = call.policy is None or not call.policy.monitor
+    if verdict.effect == "deny" and enforced:
+        return (yield from _refuse(call, Refused("denied", verdict.message, verdict.rules)))
+    if verdict.effect == "empty" and enforced:
+        yield Entry(records.decided(call, "event", "empty", verdict.rules))
+        return Emptied()
+    if _recorded_after(call):
+        ended = cast("Ended", (yield Forward()))
+        yield Entry(records.passed(call, ended, verdict.rules))
+        return Relayed()
+    decision = "allow" if verdict.effect == "allow" else "deny"
+    reply = yield Entry(records.decided(call, "intent", decision, verdict.rules, enforced=enforced))
+    if isinstance(reply, NotStored):
+        return Refused("store", STORE_DOWN, ("(store)",))
+    ended = cast("Ended", (yield Forward()))
+    yield Entry(records.outcome(call, ended))
+    return Relayed()
+
+
+def _recorded_after(call: Call) -> bool:
+    kind = call.message.kind
+    return kind == "notification" or (kind == "request" and call.message.method in RECORDED_AFTER)
+
+
+def _method_verdict(call: Call) -> MethodDecision:
+    """A client's response is judged as the server's request it answers."""
+    message = call.message
+    if message.kind == "response":
+        return decide_method(call.policy, call.answers, {}, from_server=True)
+    return decide_method(call.policy, message.method, message.params, from_server=False)
+
+
+def _refuse(call: Call, refusal: Refused, reasons: tuple[str, ...] = ()) -> Generator[Entry, object, Outcome]:
+    yield Entry(records.decided(call, "denial", "deny", refusal.rules, reasons, refusal.message))
+    return refusal
+
+
+def _question(call: Call, catalogue: Catalogue | None) -> Question:
+    params = call.message.params
+    arguments = params.get("arguments")
+    return Question(
+        tool=cast("str", params["name"]),
+        arguments=cast("Mapping[str, object]", arguments) if arguments is not None else {},
+        grant=call.grant,
+        server=call.server,
+        track=call.track,
+        catalogue=catalogue,
+        locked=call.locked,
+    )
+
+
+def _intent(call: Call, decision: Decision, charges: tuple[Charge, ...], *, enforced: bool) -> Entry:
+    record = records.decided(
+        call, "intent", decision.effect, decision.rules, decision.reasons, enforced=enforced
+    )
+
+    def denied(exceeded: Exceeded) -> Record:
+        reasons = (f"limit reached: {exceeded.reason}",)
+        kind = "denial" if enforced else "intent"
+        text = exceeded.message or ""
+        return records.decided(call, kind, "deny", (exceeded.rule,), reasons, text, enforced=enforced)
+
+    return Entry(record, charges, denied=denied)
+
+
+def _not_reserved(reply: Reply, *, enforced: bool) -> Refused | None:
+    """A refusal, unless the intent is on record and every limit is reserved."""
+    match reply:
+        case Committed():
+            return None
+        case NotStored():
+            return Refused("store", STORE_DOWN, ("(store)",))
+        case Exceeded():
+            if not enforced:
+                return None
+            return Refused("limited", _limit_text(reply), (reply.rule,), reply.retry_after_ms)
+
+
+def _limit_text(exceeded: Exceeded) -> str:
+    if exceeded.message:
+        return exceeded.message
+    if exceeded.retry_after_ms is None:
+        return "this call is above what its limit allows at all; waiting does not help"
+    seconds = max(1, -(-exceeded.retry_after_ms // 1000))
+    return f"a limit of this tool is reached; try again in {seconds} s"
+
+
+def _returned(charges: tuple[Charge, ...], ended: Ended) -> tuple[Charge, ...]:
+    """What goes back (P4.4): everything if the call never left, slots once it is over."""
+    if ended.status == "not_sent":
+        return charges
+    failed = ended.status in ("error", "tool_error")
+    known = ended.status != "unknown"
+    return tuple(
+        charge
+        for charge in charges
+        if (charge.window is None and known) or (charge.refund_on_error and failed)
+    )
+
+
+def _shadow(charge: Charge) -> Charge:
+    """The same charge on a counter of its own, so that monitoring spends nothing (P8.1)."""
+    return Charge(
+        key=f"monitor:{charge.key}",
+        rule=charge.rule,
+        amount=charge.amount,
+        ceiling=charge.ceiling,
+        window=charge.window,
+        bucket_of=f"monitor:{charge.bucket_of}",
+        refund_on_error=charge.refund_on_error,
+        lease_seconds=charge.lease_seconds,
+        message=charge.message,
+    )

@@ -1,0 +1,107 @@
+"""The audit records that one call leaves behind. No argument value ever enters one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from typing import cast
+
+from ostiary.audit.record import Kind, Record
+from ostiary.calls.call import Call, Ended
+
+MAX_KEYS = 64
+MAX_NAME = 256
+
+
+def tool_of(call: Call) -> str:
+    """The tool, prompt, resource or task a call names, bounded; empty when it names none."""
+    params = call.message.params
+    for key in ("name", "uri", "taskId"):
+        value = params.get(key)
+        if isinstance(value, str):
+            return value[:MAX_NAME]
+    return ""
+
+
+def argument_keys(call: Call) -> tuple[str, ...]:
+    """Top-level argument names, bounded in number and length."""
+    arguments = call.message.params.get("arguments")
+    if not isinstance(arguments, Mapping):
+        return ()
+    names = islice(cast("Mapping[str, object]", arguments), MAX_KEYS)
+    return tuple(name[:MAX_NAME] for name in names)
+
+
+def decided(
+    call: Call,
+    kind: Kind,
+    decision: str,
+    rules: Sequence[str] = (),
+    reasons: Sequence[str] = (),
+    message: str = "",
+    *,
+    enforced: bool = True,
+    note: str = "",
+) -> Record:
+    """The record of a decision: an intent, a denial, or a single-row event."""
+    return Record(
+        id=call.id,
+        ts=call.received,
+        kind=kind,
+        principal=call.principal,
+        grant=call.grant,
+        server=call.server,
+        method=call.message.method or f"response:{call.answers}",
+        tool=tool_of(call),
+        decision=decision,
+        rules=tuple(rules),
+        reasons=tuple(reasons),
+        message=message,
+        revision=call.policy.revision if call.policy else "",
+        args_keys=argument_keys(call),
+        args_digest=call.args_digest,
+        session=call.session,
+        enforced=enforced,
+        note=note,
+    )
+
+
+def outcome(call: Call, ended: Ended) -> Record:
+    """The record of what became of an intent."""
+    return Record(
+        id=call.id,
+        ts=ended.at,
+        kind="outcome",
+        grant=call.grant,
+        server=call.server,
+        method=call.message.method,
+        status=ended.status,
+        http_status=ended.http_status,
+        latency_us=max(0, ended.at - call.received),
+        bytes=ended.bytes,
+        result_digest=ended.result_digest,
+        note=ended.note,
+    )
+
+
+def passed(call: Call, ended: Ended, rules: Sequence[str]) -> Record:
+    """The one row of a message that is recorded after it was forwarded."""
+    return Record(
+        id=call.id,
+        ts=call.received,
+        kind="event",
+        principal=call.principal,
+        grant=call.grant,
+        server=call.server,
+        method=call.message.method,
+        tool=tool_of(call),
+        decision="allow",
+        rules=tuple(rules),
+        revision=call.policy.revision if call.policy else "",
+        status=ended.status,
+        http_status=ended.http_status,
+        latency_us=max(0, ended.at - call.received),
+        bytes=ended.bytes,
+        session=call.session,
+        note=ended.note,
+    )

@@ -1,0 +1,25 @@
+"""Where the `ostiary` command starts.
+
+`proxy` is what MCP clients start again and again, so it takes a short way in that imports no
+command framework; every other command goes through `cli.app`.
+"""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run the command line and exit with its status (0 yes, 1 no, 2 could not run)."""
+    arguments = sys.argv[1:]
+    if arguments[:1] == ["proxy"]:
+        from ostiary.cli.proxy import main as proxy
+
+        sys.exit(proxy(arguments[1:]))
+    from ostiary.cli.app import main as everything
+
+    everything()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""From the bytes of a policy file to a document, or to everything that is wrong with it.
+
+Pure: the file is read elsewhere. Nothing but `PolicyError` is ever raised, whatever the bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ostiary.policy.canonical import revision
+from ostiary.policy.diagnostic import Diagnostic, PolicyError
+from ostiary.policy.formats.detect import read_document
+from ostiary.policy.formats.draft import Draft
+from ostiary.policy.model import Document, Place, Policy
+from ostiary.policy.source import MapNode, Node, SourceFault, decode
+
+
+def load_text(
+    text: bytes, *, file: str, unsafe_monitor: bool = False
+) -> tuple[Document | None, list[Diagnostic]]:
+    """The document, or None when any diagnostic is an error; diagnostics in the order of the text.
+
+    `file` names the text in diagnostics, and its suffix tells the syntax: `.json`, `.yaml`, `.yml`;
+    otherwise text that begins with `{` is JSON. `unsafe_monitor` lets `mode: monitor` load.
+    """
+    draft = Draft(file)
+    try:
+        node = _tree(draft, text, file)
+    except SourceFault as fault:
+        draft.error(fault.code, fault.message, fault.at, fault.hint)
+        return None, draft.diagnostics
+    found = read_document(draft, node)
+    if isinstance(node, MapNode) and not unsafe_monitor:
+        _refuse_monitor(draft, node, found)
+    diagnostics = sorted(draft.diagnostics, key=lambda each: (each.line, each.column, each.code))
+    if draft.failed or found is None:
+        return None, diagnostics
+    return _finished(draft, found), diagnostics
+
+
+def document(text: bytes, *, file: str, unsafe_monitor: bool = False) -> Document:
+    """The document; raises `PolicyError` with every diagnostic when there is an error."""
+    found, diagnostics = load_text(text, file=file, unsafe_monitor=unsafe_monitor)
+    if found is None:
+        raise PolicyError(diagnostics)
+    return found
+
+
+def _tree(draft: Draft, raw: bytes, file: str) -> Node | None:
+    text = decode(raw)
+    if file.lower().endswith(".json") or (not _is_yaml(file) and text.lstrip().startswith("{")):
+        from ostiary.policy import json_source as reader  # noqa: PLC0415 - PyYAML is loaded only for YAML
+    else:
+        from ostiary.policy import yaml_source as reader  # noqa: PLC0415
+    node, duplicates = reader.read(text)
+    for fault in duplicates:
+        draft.error(fault.code, fault.message, fault.at, fault.hint)
+    return node
+
+
+def _is_yaml(file: str) -> bool:
+    return file.lower().endswith((".yaml", ".yml"))
+
+
+def _refuse_monitor(draft: Draft, node: MapNode, found: Document | None) -> None:
+    """P8.1: a document alone cannot switch enforcement off."""
+    at = node.get("mode")
+    policies = () if found is None else _policies(found)
+    if at is not None and any(policy.monitor for policy in policies):
+        message = "`mode: monitor` enforces nothing and loads only with `--unsafe-monitor`"
+        draft.error("monitor-refused", message, at)
+
+
+def _policies(found: Document) -> tuple[Policy, ...]:
+    return (*found.servers.values(), *(() if found.single is None else (found.single,)))
+
+
+def _finished(draft: Draft, found: Document) -> Document:
+    """With revisions and places; formats 1 and 4 are told apart by what the whole document used."""
+    places = dict(draft.places)
+    single = None if found.single is None else _stamped(draft, found.single, places)
+    servers = {name: _stamped(draft, policy, places) for name, policy in found.servers.items()}
+    return Document(found.file, single, servers)
+
+
+def _stamped(draft: Draft, policy: Policy, places: dict[str, Place]) -> Policy:
+    extended = 4 if draft.extended and policy.format == 1 else policy.format
+    return replace(policy, format=extended, revision=revision(policy), places=places)

@@ -1,0 +1,29 @@
+"""How far a policy reaches: what the gate must look at, and what it may leave alone."""
+
+from __future__ import annotations
+
+from ostiary.policy.compile import Compiled
+from ostiary.policy.model import MethodRules
+
+_SILENT = MethodRules()
+
+
+def wants_catalogue(compiled: Compiled) -> bool:
+    """Whether calls need the upstream's tool list: always, except where nothing is said at all."""
+    policy = compiled.policy
+    silent = not policy.tools and not policy.hide and not policy.hide_all
+    return policy.default == "deny" or not silent or policy.all_tools.validation is not None
+
+
+def passes_everything(compiled: Compiled) -> bool:
+    """Whether no message other than a call can be hidden or denied, in either direction.
+
+    Then answers need not be read before they are passed on. A monitoring policy enforces
+    nothing, so it passes everything too (P8.1).
+    """
+    policy = compiled.policy
+    if policy.monitor:
+        return True
+    nothing_hidden = not policy.hide and not policy.hide_all and not policy.tools
+    rules = (policy.methods, policy.resources, policy.prompts)
+    return policy.default == "allow" and nothing_hidden and all(one == _SILENT for one in rules)

@@ -1,0 +1,220 @@
+"""The upstream's tool list, read by the gate itself before the first call it must check (P7).
+
+One list per link: a legacy session has its own tools, the modern era has one list per grant.
+A list is read again after `notifications/tools/list_changed`, and after the client itself has
+listed, since what the client saw is what it will call.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from ostiary.calls.call import Consulted, NoCatalogue
+from ostiary.errors import UpstreamFault
+from ostiary.policy.definition import Catalogue, ToolDefinition
+from ostiary.proxy.collect import Collected, collect
+from ostiary.proxy.exchange import Header, Upstream, UpstreamRequest
+from ostiary.wire.envelope import read_message
+from ostiary.wire.lists import ListPage, read_page
+from ostiary.wire.message import Message, Refusal
+
+MAX_PAGES = 100
+MAX_TOOLS = 10_000
+MAX_LINKS = 10_000
+MAX_BYTES = 16 * 1024 * 1024
+
+Link = tuple[str, str]
+"""Grant, and session name (empty where there is none)."""
+
+Digest = Callable[[bytes], str]
+
+
+class Asking(msgspec.Struct, frozen=True):
+    """How to ask on one link: the headers and `_meta` of the call that made it necessary."""
+
+    link: Link
+    headers: tuple[Header, ...]
+    meta: Mapping[str, object] | None
+
+
+class Pins(msgspec.Struct, frozen=True):
+    """Pinned definition digests by tool name; None means that nothing is pinned yet."""
+
+    digests: Mapping[str, str] | None = None
+
+
+class Catalogues:
+    """Reads and keeps tool lists. `on_changed` is told when a list differs from the one before."""
+
+    def __init__(
+        self,
+        upstream: Upstream,
+        *,
+        mint: Callable[[], str],
+        pins: Pins | None,
+        on_changed: Callable[[Link, list[str]], None],
+    ) -> None:
+        self._upstream = upstream
+        self._mint = mint
+        self._pins = pins
+        self._on_changed = on_changed
+        self._lists: OrderedDict[Link, Catalogue] = OrderedDict()
+        self._stale: set[Link] = set()
+        self._waiting: dict[Link, list[Callable[[Consulted], None]]] = {}
+
+    def consult(self, asking: Asking, done: Callable[[Consulted], None]) -> None:
+        """Give `done` the current list, reading it first where needed."""
+        link = asking.link
+        known = self._lists.get(link)
+        if known is not None and link not in self._stale:
+            done(known)
+            return
+        waiting = self._waiting.get(link)
+        if waiting is not None:
+            waiting.append(done)
+            return
+        self._waiting[link] = [done]
+        self._stale.discard(link)
+        _Reading(self, asking).next_page(None)
+
+    def of_page(self, message: Message) -> Catalogue:
+        """The definitions of one `tools/list` answer that is on its way to a client."""
+        page = read_page(message)
+        reading = Definitions()
+        if not isinstance(page, str):
+            reading.add(page)
+        return self.catalogue(reading)
+
+    def invalidate(self, link: Link) -> None:
+        """The list may have changed: read it again before the next call."""
+        if link in self._lists or link in self._waiting:
+            self._stale.add(link)
+
+    def drop(self, link: Link) -> None:
+        """Forget an ended session's list."""
+        self._lists.pop(link, None)
+        self._stale.discard(link)
+
+    def request(self, asking: Asking, cursor: str | None) -> tuple[str, UpstreamRequest]:
+        """One `tools/list` request of our own, and its id."""
+        message_id = self._mint()
+        params: dict[str, object] = {}
+        headers = list(asking.headers)
+        if cursor is not None:
+            params["cursor"] = cursor
+        if asking.meta is not None:
+            params["_meta"] = dict(asking.meta)
+            headers.append((b"mcp-method", b"tools/list"))
+        envelope = {"jsonrpc": "2.0", "id": message_id, "method": "tools/list", "params": params}
+        body = msgspec.json.encode(envelope)
+        return message_id, UpstreamRequest("POST", headers, body, idempotent=True, grant=asking.link[0])
+
+    def send(self, request: UpstreamRequest, message_id: str, done: Callable[[Collected], None]) -> None:
+        """Send one page request and collect its answer."""
+        collect(self._upstream, request, message_id, MAX_BYTES, done)
+
+    def settle(self, link: Link, result: Consulted) -> None:
+        """Keep a list that was read, or report why it could not be, to everyone who waits."""
+        if isinstance(result, Catalogue):
+            before = self._lists.get(link)
+            self._lists[link] = result
+            if len(self._lists) > MAX_LINKS:
+                self._lists.popitem(last=False)
+            if before is not None and (changed := _differences(before, result)):
+                self._on_changed(link, changed)
+        for done in self._waiting.pop(link, ()):
+            done(result)
+
+    def catalogue(self, read: Definitions) -> Catalogue:
+        """Compare what was read with the pins. A name defined twice counts as drifted."""
+        if self._pins is None:
+            return Catalogue(read.by_name, frozenset(read.ambiguous))
+        pinned = self._pins.digests or {}
+        drifted = {name for name, tool in read.by_name.items() if pinned.get(name) != tool.digest}
+        return Catalogue(read.by_name, frozenset(drifted | read.ambiguous))
+
+
+class Definitions:
+    """The tools of one list while it is read. `ambiguous` names stand there in two versions."""
+
+    __slots__ = ("ambiguous", "by_name")
+
+    def __init__(self) -> None:
+        self.by_name: dict[str, ToolDefinition] = {}
+        self.ambiguous: set[str] = set()
+
+    def add(self, page: ListPage) -> None:
+        """Take in one page."""
+        for name, raw, value in page.tools:
+            tool = definition(name, raw, value)
+            before = self.by_name.setdefault(name, tool)
+            if before.digest != tool.digest:
+                self.ambiguous.add(name)
+
+
+class _Reading:
+    """Reads all pages of one list."""
+
+    __slots__ = ("_asking", "_definitions", "_owner", "_pages")
+
+    def __init__(self, owner: Catalogues, asking: Asking) -> None:
+        self._owner = owner
+        self._asking = asking
+        self._definitions = Definitions()
+        self._pages = 0
+
+    def next_page(self, cursor: str | None) -> None:
+        self._pages += 1
+        if self._pages > MAX_PAGES or len(self._definitions.by_name) > MAX_TOOLS:
+            self._fail(f"the tool list has more than {MAX_PAGES} pages or {MAX_TOOLS} tools")
+            return
+        message_id, request = self._owner.request(self._asking, cursor)
+        self._owner.send(request, message_id, self._page)
+
+    def _page(self, collected: Collected) -> None:
+        if isinstance(collected, UpstreamFault):
+            self._fail(collected.message)
+            return
+        page = _read(collected)
+        if isinstance(page, str):
+            self._fail(page)
+            return
+        self._definitions.add(page)
+        if page.next_cursor:
+            self.next_page(page.next_cursor)
+        else:
+            self._owner.settle(self._asking.link, self._owner.catalogue(self._definitions))
+
+    def _fail(self, reason: str) -> None:
+        self._owner.settle(self._asking.link, NoCatalogue(f"tools/list: {reason}"))
+
+
+def _read(body: bytes) -> ListPage | str:
+    message = read_message(body, max_bytes=MAX_BYTES)
+    if isinstance(message, Refusal):
+        return f"the answer is not acceptable JSON-RPC: {message.message}"
+    if isinstance(message, tuple):
+        return "the answer is a batch"
+    if "error" in message.envelope:
+        return "the upstream answered with an error"
+    return read_page(message)
+
+
+def definition(name: str, raw: bytes, value: Mapping[str, object]) -> ToolDefinition:
+    """A tool definition with the digest of its canonical JSON (keys sorted, no white space)."""
+    canonical = msgspec.json.encode(value, order="sorted")
+    digest = f"sha256:{hashlib.sha256(canonical).hexdigest()}"
+    return ToolDefinition(name, digest, value.get("inputSchema"), raw)
+
+
+def _differences(before: Catalogue, after: Catalogue) -> list[str]:
+    """`+name`, `-name` and `~name` for added, removed and changed tools."""
+    old, new = before.definitions, after.definitions
+    changed = [f"~{name}" for name in new if name in old and new[name].digest != old[name].digest]
+    added = [f"+{name}" for name in new if name not in old]
+    removed = [f"-{name}" for name in old if name not in new]
+    return added + removed + changed

@@ -1,0 +1,88 @@
+"""Collects one whole JSON-RPC answer, whether it comes as JSON or as an event stream."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ostiary.errors import UpstreamFault
+from ostiary.proxy.exchange import Flow, Head, Upstream, UpstreamRequest
+from ostiary.wire.envelope import read_message
+from ostiary.wire.message import Message
+from ostiary.wire.sse import SseParser
+
+Collected = bytes | UpstreamFault
+"""The bytes of the response message, or why there are none."""
+
+
+def collect(
+    upstream: Upstream,
+    request: UpstreamRequest,
+    message_id: str,
+    limit: int,
+    done: Callable[[Collected], None],
+) -> None:
+    """Send `request` and call `done` once with the response whose id is `message_id`."""
+    sink = _Collector(message_id, limit, done)
+    sink.flow = upstream.send(request, sink)
+
+
+class _Collector:
+    __slots__ = ("_buffer", "_done", "_events", "_id", "_limit", "_size", "flow")
+
+    def __init__(self, message_id: str, limit: int, done: Callable[[Collected], None]) -> None:
+        self._id = message_id
+        self._limit = limit
+        self._done: Callable[[Collected], None] | None = done
+        self._buffer: list[bytes] = []
+        self._size = 0
+        self._events: SseParser | None = None
+        self.flow: Flow | None = None
+
+    def head(self, head: Head) -> None:
+        kind = (head.header(b"content-type") or b"").partition(b";")[0].strip().lower()
+        if head.status != 200:  # noqa: PLR2004 - the HTTP status
+            self._finish(UpstreamFault(f"the upstream answered with HTTP status {head.status}", written=True))
+        elif kind == b"text/event-stream":
+            self._events = SseParser(max_event=self._limit)
+        elif kind != b"application/json":
+            self._finish(UpstreamFault("the answer is neither JSON nor an event stream", written=True))
+
+    def data(self, data: bytes) -> None:
+        if self._done is None:
+            return
+        if self._events is None:
+            self._size += len(data)
+            self._buffer.append(data)
+            if self._size > self._limit:
+                self._finish(UpstreamFault(f"the answer is over {self._limit} bytes", written=True))
+            return
+        try:
+            events = self._events.feed(data)
+        except ValueError as error:
+            self._finish(UpstreamFault(str(error), written=True))
+            return
+        for event in events:
+            if event.data and self._is_answer(event.data):
+                self._finish(event.data)
+                return
+
+    def _is_answer(self, body: bytes) -> bool:
+        message = read_message(body, max_bytes=self._limit)
+        return isinstance(message, Message) and message.kind == "response" and message.id == self._id
+
+    def end(self) -> None:
+        if self._events is None:
+            self._finish(b"".join(self._buffer))
+        else:
+            self._finish(UpstreamFault("the event stream ended before the answer", written=True))
+
+    def fault(self, fault: UpstreamFault) -> None:
+        self._finish(fault)
+
+    def _finish(self, collected: Collected) -> None:
+        done, self._done = self._done, None
+        if done is None:
+            return
+        if self.flow is not None and not isinstance(collected, UpstreamFault) and self._events is not None:
+            self.flow.cancel()
+        done(collected)

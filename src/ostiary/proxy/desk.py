@@ -1,0 +1,108 @@
+"""What every exchange through the gate shares: policy in force, journal, upstream, keys, clock."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from ostiary.calls.call import Call, Era
+from ostiary.calls.journal import Entry, Journal, Reply
+from ostiary.audit.record import Record
+from ostiary.identity.grant import Grant
+from ostiary.identity.handles import Handles
+from ostiary.policy.compile import Compiled
+from ostiary.proxy.catalogue import Catalogues, Pins
+from ostiary.proxy.exchange import Header, Upstream
+from ostiary.proxy.sessions import Session, Sessions
+from ostiary.wire.message import Message
+
+_encode = msgspec.json.Encoder(order="sorted", decimal_format="number").encode
+
+
+class Desk:
+    """The shared state of one gate. `policy` is replaced as a whole on reload."""
+
+    def __init__(
+        self,
+        *,
+        upstream: Upstream,
+        journal: Journal,
+        policy: Compiled | None,
+        server: str,
+        own_headers: Sequence[Header],
+        handles: Handles,
+        digest_key: bytes,
+        mint: Callable[[], str],
+        clock: Callable[[], int],
+        pins: Pins | None = None,
+    ) -> None:
+        self.upstream = upstream
+        self.journal = journal
+        self.policy = policy
+        self.server = server
+        self.own_headers = tuple(own_headers)
+        self.handles = handles
+        self.sessions = Sessions(self.label)
+        self.mint = mint
+        self.clock = clock
+        self.locked = pins is not None
+        self._digest_key = digest_key
+        self.catalogues = Catalogues(upstream, mint=mint, pins=pins, on_changed=self._definitions_changed)
+
+    def digest(self, content: bytes) -> str:
+        """A keyed digest: the same content gives the same text, and a guess cannot be checked."""
+        return "hmac-sha256:" + hmac.digest(self._digest_key, content, "sha256").hex()
+
+    def label(self, session: str) -> str:
+        """A short name for a session in records; a session id itself is a credential."""
+        if not session:
+            return ""
+        short = hmac.digest(self._digest_key, session.encode(), hashlib.sha256)[:9]
+        return base64.urlsafe_b64encode(short).decode()
+
+    def call(self, message: Message, era: Era, grant: Grant, session: Session, answers: str = "") -> Call:
+        """Turn a message into the values that the machine works on."""
+        arguments = message.params.get("arguments")
+        digest = self.digest(_encode(arguments)) if isinstance(arguments, Mapping) else ""
+        return Call(
+            id=self.mint(),
+            received=self.clock(),
+            message=message,
+            era=era,
+            grant=grant.name,
+            principal=grant.principal,
+            server=self.server,
+            policy=self.policy,
+            session=session.label,
+            track=grant.name,
+            args_digest=digest,
+            locked=self.locked,
+            answers=answers,
+        )
+
+    def note(self, kind: str, note: str, *, grant: str = "", reasons: Sequence[str] = ()) -> None:
+        """Write an event row that nothing waits for."""
+        record = Record(
+            id=self.mint(),
+            ts=self.clock(),
+            kind="event",
+            server=self.server,
+            grant=grant,
+            method=kind,
+            reasons=tuple(reasons),
+            revision=self.policy.revision if self.policy else "",
+            note=note,
+        )
+        self.journal.submit(Entry(record), _ignore)
+
+    def _definitions_changed(self, link: tuple[str, str], changed: list[str]) -> None:
+        text = " ".join(name[:80] for name in changed[:20])
+        self.note("definitions-changed", text, grant=link[0])
+
+
+def _ignore(_reply: Reply) -> None:
+    """Nothing waits for an event row; the store reports its own health."""

@@ -1,0 +1,224 @@
+"""The gate: every request of every downstream enters here and nowhere else.
+
+`Gate` is a `Handler`. It knows HTTP shapes and JSON-RPC, not sockets or pipes.
+"""
+
+from __future__ import annotations
+
+import logging
+from ostiary.audit.record import Record
+from ostiary.calls.call import Ended, Era
+from ostiary.calls.journal import Entry, Reply
+from ostiary.identity.grant import Grant
+from ostiary.proxy.desk import Desk
+from ostiary.proxy.exchange import ClientRequest, Head, Responder, UpstreamRequest
+from ostiary.proxy.headers import SESSION, towards_upstream
+from ostiary.proxy.judge import Judge
+from ostiary.proxy.relay import JSON, Answering, Relay
+from ostiary.proxy.sessions import Session, id_key
+from ostiary.proxy.turn import Turn
+from ostiary.wire import answers
+from ostiary.wire.envelope import read_message
+from ostiary.wire.era import check_headers
+from ostiary.wire.message import Message, Refusal
+
+log = logging.getLogger("ostiary.proxy")
+
+
+class Gate:
+    """Takes complete requests, and answers or relays each."""
+
+    def __init__(self, desk: Desk, local: Grant | None) -> None:
+        """`local` is the grant of a stdio client; None where a door checks every request."""
+        self._desk = desk
+        self._local = local
+
+    def __call__(self, request: ClientRequest, responder: Responder) -> None:
+        """Handle one request. Never raises; a fault of our own answers 500."""
+        try:
+            self._enter(request, responder)
+        except Exception:  # the gate's edge: nothing was forwarded on this path
+            log.exception("a request ended by an unexpected fault")
+            _plain(responder, 500, "the gateway failed; nothing was forwarded")
+
+    def _enter(self, request: ClientRequest, responder: Responder) -> None:
+        grant = request.grant or self._local
+        if grant is None:
+            _plain(responder, 401, "nobody vouched for this request")
+            return
+        sealed = request.header(SESSION)
+        session_id: bytes | None = None
+        if sealed is not None:
+            session_id = self._desk.handles.open(sealed, grant.name)
+            if session_id is None:
+                self._unknown_session(request, responder)
+                return
+        if request.method == "POST":
+            self._post(request, responder, grant, session_id)
+        else:
+            self._stream_or_delete(request, responder, grant, session_id)
+
+    def _post(
+        self, request: ClientRequest, responder: Responder, grant: Grant, session_id: bytes | None
+    ) -> None:
+        """(1) Strict parse, (2) era and headers, (3) session, (4) the call itself."""
+        # (1)
+        kind = (request.header(b"content-type") or b"").partition(b";")[0].strip().lower()
+        if kind != JSON:
+            _plain(responder, 415, "the body must be application/json")
+            return
+        message = read_message(request.body)
+        if isinstance(message, (Refusal, tuple)):
+            refusal = message if isinstance(message, Refusal) else _BATCH
+            self._refuse(responder, grant, refusal)
+            return
+        # (2)
+        era = check_headers(message, request.headers)
+        if isinstance(era, Refusal):
+            self._refuse(responder, grant, era)
+            return
+        # (3)
+        session = self._session(grant, session_id if era == "legacy" else None, request.peer)
+        headers = towards_upstream(
+            request.headers, session_id if era == "legacy" else None, self._desk.own_headers
+        )
+        # (4)
+        self._message(message, era, grant, session, headers, responder)
+
+    def _message(
+        self,
+        message: Message,
+        era: Era,
+        grant: Grant,
+        session: Session,
+        headers: list[tuple[bytes, bytes]],
+        responder: Responder,
+    ) -> None:
+        answered = ""
+        if message.id is not None and message.kind == "response":
+            asked = session.answered(message.id)
+            if asked is None:
+                text = "this answers no open request of the server"
+                self._refuse(responder, grant, Refusal(-32600, 400, text, "(unasked answer)"))
+                return
+            answered = asked
+        elif message.id is not None and session.exclusive and id_key(message.id) in session.runs:
+            text = "this request id is still in flight in the session"
+            self._refuse(responder, grant, Refusal(-32600, 400, text, "(id in flight)", message.id))
+            return
+        elif message.method == "notifications/cancelled" and self._withdrawn(message, session):
+            _plain(responder, 202, "")
+            return
+        call = self._desk.call(message, era, grant, session, answered)
+        Turn(self._desk, call, grant, session, headers, responder).start()
+
+    def _session(self, grant: Grant, session_id: bytes | None, peer: str) -> Session:
+        if session_id is not None:
+            return self._desk.sessions.get(grant.name, session_id.decode("latin-1"), exclusive=True)
+        return self._desk.sessions.get(grant.name, "", exclusive=peer == "stdio")
+
+    def _withdrawn(self, message: Message, session: Session) -> bool:
+        """A cancel of a call that is not forwarded yet ends here, with the call."""
+        target = message.params.get("requestId")
+        if not isinstance(target, (str, int)):
+            return False
+        run = session.runs.get(id_key(target))
+        return run is not None and run.withdraw()
+
+    def _stream_or_delete(
+        self, request: ClientRequest, responder: Responder, grant: Grant, session_id: bytes | None
+    ) -> None:
+        """GET opens the server's stream, DELETE ends the session (legacy era)."""
+        desk = self._desk
+        session = self._session(grant, session_id, request.peer)
+        headers = towards_upstream(request.headers, session_id, desk.own_headers)
+        reply_headers = tuple(header for header in headers if header[0] not in (b"accept", b"last-event-id"))
+        judge = Judge(desk, grant, session, "legacy", reply_headers)
+        received, call_id = desk.clock(), desk.mint()
+
+        def on_head(head: Head) -> None:
+            if request.method == "DELETE" and head.status < 300:  # noqa: PLR2004 - success
+                desk.sessions.drop(grant.name, session.name)
+                desk.catalogues.drop((grant.name, session.name))
+
+        def done(ended: Ended) -> None:
+            record = Record(
+                id=call_id,
+                ts=received,
+                kind="event",
+                principal=grant.principal,
+                grant=grant.name,
+                server=desk.server,
+                method=f"HTTP {request.method}",
+                decision="allow",
+                revision=desk.policy.revision if desk.policy else "",
+                status=ended.status,
+                http_status=ended.http_status,
+                bytes=ended.bytes,
+                latency_us=max(0, ended.at - received),
+                session=session.label,
+                note=ended.note,
+            )
+            desk.journal.submit(Entry(record), _ignore)
+
+        answering = Answering(
+            message_id=None,
+            method="",
+            whole=False,
+            seal=lambda upstream_id: desk.handles.seal(upstream_id, grant.name),
+            on_head=on_head,
+            digest=desk.digest,
+            clock=desk.clock,
+        )
+        relay = Relay(answering, judge, responder, done)
+        flow = relay.flow = desk.upstream.send(UpstreamRequest(request.method, headers, b"", grant=grant.name), relay)
+        responder.on_pause, responder.on_resume = flow.pause, flow.resume
+        responder.on_gone = relay.cancel
+
+    def _unknown_session(self, request: ClientRequest, responder: Responder) -> None:
+        message = read_message(request.body) if request.method == "POST" else None
+        message_id = message.id if isinstance(message, Message) else None
+        if message_id is None:
+            _plain(responder, 404, "unknown session")
+        else:
+            _json(responder, 404, answers.error(message_id, -32600, "unknown session: initialize again"))
+
+    def _refuse(self, responder: Responder, grant: Grant, refusal: Refusal) -> None:
+        """Answer what is not acted on, and leave a record that it was refused."""
+        desk = self._desk
+        record = Record(
+            id=desk.mint(),
+            ts=desk.clock(),
+            kind="denial",
+            principal=grant.principal,
+            grant=grant.name,
+            server=desk.server,
+            decision="deny",
+            rules=(refusal.rule,),
+            reasons=(f"refused with {refusal.code}",),
+            revision=desk.policy.revision if desk.policy else "",
+        )
+        desk.journal.submit(Entry(record), _ignore)
+        _json(responder, refusal.status, answers.refusal(refusal))
+
+
+_BATCH = Refusal(-32600, 400, "batches are not accepted here", "(batch)")
+
+
+def _ignore(_reply: Reply) -> None:
+    """Nothing waits for these rows; the store reports its own health."""
+
+
+def _json(responder: Responder, status: int, body: bytes) -> None:
+    responder.start(Head(status, ((b"content-type", JSON),), len(body)))
+    responder.write(body)
+    responder.finish()
+
+
+def _plain(responder: Responder, status: int, text: str) -> None:
+    body = text.encode()
+    headers = ((b"content-type", b"text/plain; charset=utf-8"),) if body else ()
+    responder.start(Head(status, headers, len(body)))
+    if body:
+        responder.write(body)
+    responder.finish()

@@ -1,0 +1,283 @@
+"""Requests out of the bytes of one HTTP/1.1 client: bounded, judged, in order. Without sockets.
+
+The parser's callbacks only collect and judge; the owner of a reader feeds it and looks
+afterwards at what is ready, or refused.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+import httptools
+import msgspec
+
+from ostiary.proxy.exchange import ClientRequest, Head, Header
+from ostiary.proxy.http_head import (
+    REQUEST_CONTROL,
+    Framing,
+    Refused,
+    head_size,
+    known_method,
+    known_version,
+    request_framing,
+    split_target,
+)
+
+HeadCheck = Callable[[ClientRequest], tuple[Head, bytes] | None]
+"""Looks at a request before its body is read (`body` is empty): None, or the whole refusal."""
+
+SLICE = 16384
+"""Most bytes to feed at once: bounds what one read can make ready."""
+
+IDLE, HEAD, BODY = 0, 1, 2
+"""Where a reader stands: between requests, in a head, in a body."""
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """Bounds of the HTTP listener. Sizes in bytes, times in seconds.
+
+    `queued` is how many complete requests may wait on one connection before reading pauses.
+    `linger_timeout` is how long a client may take to read an answer that closes.
+    """
+
+    body: int = 4 * 1024 * 1024
+    head: int = 32 * 1024
+    headers: int = 100
+    target: int = 8 * 1024
+    queued: int = 8
+    connections: int = 1024
+    head_timeout: float = 10.0
+    body_timeout: float = 30.0
+    idle_timeout: float = 75.0
+    linger_timeout: float = 2.0
+    write_buffer: int = 64 * 1024
+
+
+class Complete(msgspec.Struct):
+    """One complete request. After one that is not `persistent` nothing more is read."""
+
+    request: ClientRequest
+    version: str
+    persistent: bool
+
+
+class RequestReader:
+    """Feeds the parser and holds what came of it.
+
+    `ready` are the complete requests in order; `refused`, once set, is the answer that comes
+    after theirs and is the last. `deaf` is True when no more bytes are taken. `wants_continue`
+    tells that the client waits for a 100 before it sends the body. `mark` changes whenever a
+    head begins or ends.
+    """
+
+    __slots__ = (
+        "_bytes",
+        "_check",
+        "_control",
+        "_framing",
+        "_headers",
+        "_limits",
+        "_parser",
+        "_pieces",
+        "_raw",
+        "_request",
+        "_target",
+        "_upgrading",
+        "_version",
+        "deaf",
+        "held",
+        "mark",
+        "peer",
+        "phase",
+        "ready",
+        "refused",
+        "wants_continue",
+    )
+
+    _framing: Framing
+    _request: ClientRequest
+    _version: str
+
+    def __init__(self, limits: Limits, check: HeadCheck | None) -> None:
+        self._limits = limits
+        self._check = check
+        self._parser = httptools.HttpRequestParser(self)
+        self._target = b""
+        self._headers: list[Header] = []
+        self._control: list[Header] = []
+        self._pieces: list[bytes] = []
+        self._bytes = 0
+        # At least the bytes since the last whole thing: head, piece of body, request.
+        self._raw = 0
+        self._upgrading = False
+        self.deaf = False
+        self.held = 0
+        self.mark = 0
+        self.peer = ""
+        self.phase = IDLE
+        self.ready: deque[Complete] = deque()
+        self.refused: Refused | None = None
+        self.wants_continue = False
+
+    def feed(self, data: bytes) -> None:
+        """Take at most `SLICE` bytes. What the parser or a rule refuses sets `refused`."""
+        self._raw += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._ignore_upgrade(data[upgrade.args[0] :])
+        except httptools.HttpParserCallbackError as error:
+            refused = error.__context__
+            if not isinstance(refused, Refused):
+                raise
+            self.refuse(refused)
+        except httptools.HttpParserInvalidMethodError:
+            known = data[:1].isalpha() or self._raw > len(data)
+            self.refuse(Refused(501, "unknown method") if known else Refused(400, "this is not http/1.1"))
+        except httptools.HttpParserError:
+            self.refuse(Refused(400, "malformed request"))
+        if self.phase != IDLE and self._raw > self._limits.head + SLICE:
+            self._overlong()
+
+    def refuse(self, refused: Refused) -> None:
+        """Take no more; `refused` is the last answer. Only the first refusal counts."""
+        if self.deaf:
+            return
+        self.deaf = True
+        self.phase = IDLE
+        self.wants_continue = False
+        self._pieces = []
+        refused.without_body = self._parser.get_method() == b"HEAD"
+        self.refused = refused
+
+    def take(self) -> Complete:
+        """The first of the requests that are ready."""
+        complete = self.ready.popleft()
+        self.held -= len(complete.request.body)
+        return complete
+
+    def close(self) -> None:
+        """Drop everything and let go of the parser."""
+        self.deaf = True
+        self.phase = IDLE
+        self.refused = None
+        self.ready.clear()
+        del self._parser
+
+    def _overlong(self) -> None:
+        """Many bytes since the last whole thing: a head, trailer or chunk extension without end."""
+        if self.phase == HEAD:
+            self.refuse(Refused(431, "the request head is too large"))
+        elif self._framing.length is None:
+            self.refuse(Refused(400, "too many bytes between the chunks"))
+
+    def _ignore_upgrade(self, body: bytes) -> None:
+        """Parse the request again without its Upgrade header, as if none had been made.
+
+        llhttp gives up on the body of a request to upgrade; clients that offer h2c on their
+        first request rely on the offer being ignored (RFC 9110 section 7.8).
+        """
+        self._upgrading = False
+        old = self._parser
+        self._parser = httptools.HttpRequestParser(self)
+        lines = [b"%b %b HTTP/%b" % (old.get_method(), self._target, old.get_http_version().encode())]
+        kept = [header for header in self._control if header[0] != b"upgrade"]
+        lines += [b"%b: %b" % header for header in (*self._headers, *kept)]
+        self._raw = 0
+        self.feed(b"\r\n".join(lines) + b"\r\n\r\n")
+        if body and not self.deaf:
+            self.feed(body)
+
+    # Parser callbacks
+
+    def on_message_begin(self) -> None:
+        """First byte of a request line."""
+        if self.deaf:
+            raise Refused(400, "a request after the last one")
+        self.phase = HEAD
+        self.mark += 1
+        self._target = b""
+        self._headers = []
+        self._control = []
+
+    def on_url(self, url: bytes) -> None:
+        """A piece of the request target."""
+        self._target = self._target + url if self._target else url
+        if len(self._target) > self._limits.target:
+            raise Refused(414, "the request target is too long")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header, or one trailer, which is counted and dropped."""
+        name = name.lower()
+        if name in REQUEST_CONTROL or self.phase == BODY:
+            self._control.append((name, value))
+            if len(self._control) > self._limits.headers:
+                raise Refused(431, "too many headers")
+        else:
+            self._headers.append((name, value.rstrip(b" \t")))
+
+    def on_headers_complete(self) -> None:
+        """The head is complete: refuse it, or get ready for the body."""
+        parser = self._parser
+        control = self._control
+        headers = self._headers
+        self._check_size()
+        method = known_method(parser.get_method())
+        if parser.should_upgrade():
+            self._upgrading = True
+            return
+        persistent = parser.should_keep_alive()
+        # Persistent without saying so is HTTP/1.1; otherwise the version has to be asked for.
+        spoken = not persistent or any(name == b"connection" for name, _ in control)
+        self._version = version = known_version(parser.get_http_version()) if spoken else "1.1"
+        path, query = split_target(self._target)
+        framing = request_framing(method, version, control, headers, persistent=persistent)
+        self._request = request = ClientRequest(method, path, query, headers, b"", self.peer)
+        if self._check is not None:
+            answer = self._check(request)
+            if answer is not None:
+                raise Refused.with_answer(*answer)
+        if framing.length is not None and framing.length > self._limits.body:
+            raise Refused(413, "the request body is too large")
+        self._framing = framing
+        self._control = []
+        self._bytes = 0
+        self._raw = SLICE
+        self.phase = BODY
+        self.mark += 1
+        self.wants_continue = framing.expects and framing.length != 0
+
+    def _check_size(self) -> None:
+        limits = self._limits
+        if len(self._headers) + len(self._control) > limits.headers:
+            raise Refused(431, "too many headers")
+        # Exact, and only when it can matter.
+        if self._raw > limits.head and head_size(self._target, self._headers, self._control) > limits.head:
+            raise Refused(431, "the request head is too large")
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body."""
+        self._pieces.append(body)
+        self._bytes += len(body)
+        self._raw = SLICE
+        if self._bytes > self._limits.body:
+            raise Refused(413, "the request body is too large")
+
+    def on_message_complete(self) -> None:
+        """The request is complete."""
+        if self._upgrading:
+            return
+        request = self._request
+        pieces = self._pieces
+        if pieces:
+            request.body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            self._pieces = []
+            self.held += self._bytes
+        self.phase = IDLE
+        self.wants_continue = False
+        self._raw = SLICE
+        persistent = self._framing.persistent
+        self.ready.append(Complete(request, self._version, persistent))
+        if not persistent:
+            self.deaf = True

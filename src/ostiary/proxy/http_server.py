@@ -1,0 +1,134 @@
+"""The HTTP listener: accepts connections, bounds their number, ends them in order."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import ssl
+
+from ostiary.errors import GatewayFault
+from ostiary.proxy.exchange import Handler
+from ostiary.proxy.http_connection import Connection, Spans
+from ostiary.proxy.http_request import HeadCheck, Limits
+from ostiary.proxy.http_sweep import Sweep, tick_for
+
+__all__ = ["HeadCheck", "HttpServer", "Limits"]
+
+_BACKLOG = 1024
+
+
+class HttpServer:
+    """Serves HTTP/1.1 to `handler`, one call for each complete and well-formed request.
+
+    `check_head` sees every request before its body is read and may refuse it. To be made inside
+    a running event loop.
+    """
+
+    def __init__(
+        self, handler: Handler, *, check_head: HeadCheck | None = None, limits: Limits | None = None
+    ) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.handler = handler
+        self.check_head = check_head
+        self.limits = limits = limits or Limits()
+        self.sweep = Sweep(
+            self.loop,
+            tick_for(
+                limits.head_timeout, limits.body_timeout, limits.idle_timeout, limits.linger_timeout
+            ),
+        )
+        self.spans = Spans(
+            self.sweep.span(limits.head_timeout),
+            self.sweep.span(limits.body_timeout),
+            self.sweep.span(limits.idle_timeout),
+            self.sweep.span(limits.linger_timeout),
+        )
+        self.draining = False
+        self._connections: set[Connection] = set()
+        self._servers: list[asyncio.Server] = []
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    async def listen(
+        self,
+        host: str,
+        port: int,
+        *,
+        ssl_context: ssl.SSLContext | None = None,
+        reuse_port: bool = False,
+    ) -> tuple[str, int]:
+        """Start accepting on `host:port` (0: any free port) and return the bound address.
+
+        Raises `GatewayFault` when the address cannot be used.
+        """
+        try:
+            server = await self.loop.create_server(
+                self._connection, host, port, ssl=ssl_context, backlog=_BACKLOG, reuse_port=reuse_port or None
+            )
+        except OSError as error:
+            raise _unusable(host, port, error) from error
+        self._servers.append(server)
+        address: tuple[str, int] = server.sockets[0].getsockname()
+        return address[0], address[1]
+
+    def _connection(self) -> Connection:
+        return Connection(self)
+
+    async def close(self, grace: float) -> None:
+        """Stop accepting, let running requests finish for `grace` seconds, then cut the rest."""
+        self.draining = True
+        for server in self._servers:
+            server.close()
+        for connection in list(self._connections):
+            connection.drain()
+        try:
+            await asyncio.wait_for(self._empty.wait(), grace)
+        except TimeoutError:
+            for connection in list(self._connections):
+                connection.abort()
+            await self._empty.wait()
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return len(self._connections)
+
+    # For connections
+
+    def admit(self, connection: Connection) -> bool:
+        """Count a new connection; False when it is over the limit and must be refused.
+
+        Refused ones are counted too, while they read their answer; beyond twice the limit they
+        are dropped without one.
+        """
+        self._connections.add(connection)
+        self._empty.clear()
+        self.sweep.add(connection)
+        count = len(self._connections)
+        if count > 2 * self.limits.connections:
+            connection.abort()
+        return count <= self.limits.connections and not self.draining
+
+    def dismiss(self, connection: Connection) -> None:
+        """Forget a connection that is gone."""
+        self.sweep.discard(connection)
+        self._connections.discard(connection)
+        if not self._connections:
+            self._empty.set()
+
+
+def _unusable(host: str, port: int, error: OSError) -> GatewayFault:
+    """Say why an address cannot be listened on."""
+    address = f"{host}:{port}"
+    if error.errno == errno.EADDRINUSE:
+        return GatewayFault(
+            f"`{address}` is already in use", hint="stop the other server or choose another port"
+        )
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return GatewayFault(
+            f"no permission to listen on `{address}`", hint="choose a port above 1023"
+        )
+    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+        return GatewayFault(f"`{address}` is not an address of this machine")
+    return GatewayFault(f"cannot listen on `{address}`: {(error.strerror or 'unknown error').lower()}")

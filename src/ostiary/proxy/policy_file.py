@@ -1,0 +1,99 @@
+"""The policy file of a running gate: read at start, swapped when it changes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from ostiary.errors import CallerFault
+from ostiary.policy.charges import Conceal, conceal_by_digest
+from ostiary.policy.compile import Compiled, compile_policy
+from ostiary.policy.diagnostic import Diagnostic
+from ostiary.policy.load import load_text
+from ostiary.policy.model import Document, Policy
+from ostiary.proxy.desk import Desk
+from ostiary.proxy.reload import read_bounded
+
+log = logging.getLogger("ostiary.policy")
+
+
+def read_policy(path: Path) -> bytes:
+    """The bytes of a policy file. Raises CallerFault saying why it cannot be read."""
+    content = read_bounded(path)
+    if content is None:
+        try:
+            path.open("rb").close()
+        except OSError as error:
+            reason = (error.strerror or type(error).__name__).lower()
+            raise CallerFault(f"cannot read policy `{path}`: {reason}") from error
+        raise CallerFault(f"cannot read policy `{path}`")
+    return content
+
+
+def activate(
+    content: bytes, *, file: str, server: str, unsafe_monitor: bool, conceal: Conceal = conceal_by_digest
+) -> Compiled:
+    """Check and compile a policy for `server`. Raises CallerFault with every error in it.
+
+    `conceal` makes what counter keys show of argument values, since they are kept in records.
+    """
+    document, diagnostics = load_text(content, file=file, unsafe_monitor=unsafe_monitor)
+    errors = [item for item in diagnostics if item.severity == "error"]
+    if document is None or errors:
+        raise CallerFault("the policy was not activated\n" + render(errors))
+    for warning in diagnostics:
+        log.warning("%s", warning.render())
+    return compile_policy(policy_for(document, server), conceal=conceal)
+
+
+def policy_for(document: Document, server: str) -> Policy:
+    """The policy that a document holds for `server`. Raises CallerFault when it holds none."""
+    if document.single is not None:
+        return document.single
+    policy = document.servers.get(server)
+    if policy is None:
+        names = ", ".join(f"`{name}`" for name in document.servers) or "none"
+        raise CallerFault(
+            f"{document.file} has no policy for the server `{server}`",
+            hint=f"it knows {names}; name the server with --server NAME",
+        )
+    return policy
+
+
+def render(diagnostics: Sequence[Diagnostic]) -> str:
+    """Diagnostics as lines for people."""
+    return "\n".join(item.render() for item in diagnostics)
+
+
+class Reloader:
+    """Puts a changed policy in force, or keeps the old one and says why."""
+
+    def __init__(
+        self, desk: Desk, *, file: Path, server: str, unsafe_monitor: bool, conceal: Conceal
+    ) -> None:
+        self._desk = desk
+        self._conceal = conceal
+        self._file = file
+        self._server = server
+        self._unsafe_monitor = unsafe_monitor
+
+    def __call__(self, content: bytes) -> None:
+        """Take new content of the file."""
+        try:
+            compiled = activate(
+                content,
+                file=str(self._file),
+                server=self._server,
+                unsafe_monitor=self._unsafe_monitor,
+                conceal=self._conceal,
+            )
+        except CallerFault as error:
+            log.error("%s; the policy in force stays", error.message)
+            self._desk.note("policy-rejected", str(self._file), reasons=("the changed file is not valid",))
+            return
+        if self._desk.policy is not None and compiled.revision == self._desk.policy.revision:
+            return
+        self._desk.policy = compiled
+        self._desk.note("policy-activated", str(self._file))
+        log.warning("policy %s is in force: %s", self._file, compiled.revision)

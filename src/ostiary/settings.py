@@ -1,0 +1,121 @@
+"""Settings of a proxy, read once from the command line. Secrets come from files or variables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from ostiary.errors import CallerFault
+
+Header = tuple[bytes, bytes]
+
+_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,256}")
+_SECRET_WORDS = ("authorization", "cookie", "key", "token", "secret", "password", "credential")
+_OURS = frozenset({"host", "content-length", "transfer-encoding", "connection", "accept-encoding", "expect"})
+MAX_HEADER_FILE = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Where an HTTP listener binds. Port 0 asks for any free one."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyOptions:
+    """Everything `ostiary proxy` was asked to do.
+
+    Exactly one of `upstream` (a URL) and `command` is set. `listen` None means that the client
+    speaks over standard input and output. `policy` None means that everything is denied.
+    """
+
+    policy: Path | None
+    upstream: str | None
+    command: tuple[str, ...]
+    listen: Listen | None
+    state_dir: str | None
+    grant: str = "local"
+    server: str = ""
+    headers: tuple[Header, ...] = ()
+    token_file: Path | None = None
+    unsafe_no_token: bool = False
+    unsafe_monitor: bool = False
+    allowed_hosts: tuple[str, ...] = ()
+    pins: Literal["session", "locked"] = "session"
+    durability: Literal["process", "power"] = "process"
+    log_level: str = "warning"
+
+
+def parse_listen(text: str) -> Listen:
+    """Read `HOST:PORT`, `[IPv6]:PORT` or `:PORT` (which means 127.0.0.1)."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdigit() or int(port) > 65535:  # noqa: PLR2004 - the largest port
+        raise CallerFault(
+            f"--listen: expected HOST:PORT, found `{text}`", hint="for example --listen 127.0.0.1:8787"
+        )
+    host = host.removeprefix("[").removesuffix("]") or "127.0.0.1"
+    return Listen(host, int(port))
+
+
+def gather_headers(
+    plain: Sequence[str], from_env: Sequence[str], files: Sequence[str], environ: Mapping[str, str]
+) -> tuple[Header, ...]:
+    """The operator's own upstream headers; secrets only from variables and files.
+
+    Raises CallerFault when a header is malformed, is one that the gate sets itself, or looks
+    like a secret although it was given on the command line, where every process can read it.
+    """
+    found: list[Header] = []
+    for text in plain:
+        name, value = _split(text, "--header")
+        if any(word in name.lower() for word in _SECRET_WORDS):
+            raise CallerFault(
+                f"--header: `{name}` looks like a secret, and a command line can be read by every process",
+                hint=f"use --header-env '{name}: VARIABLE' or --header-file FILE",
+            )
+        found.append(_header(name, value))
+    for text in from_env:
+        name, variable = _split(text, "--header-env")
+        secret = environ.get(variable)
+        if secret is None:
+            raise CallerFault(f"--header-env: the variable `{variable}` for `{name}` is not set")
+        found.append(_header(name, secret))
+    for file in files:
+        found.extend(_from_file(Path(file)))
+    return tuple(found)
+
+
+def _from_file(path: Path) -> list[Header]:
+    """Headers from a file with one `Name: value` a line; empty lines and `#` lines are skipped."""
+    try:
+        text = path.read_bytes()[: MAX_HEADER_FILE + 1].decode()
+    except OSError as error:
+        raise CallerFault(f"--header-file: cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise CallerFault(f"--header-file: {path} is not UTF-8 text") from error
+    if len(text) > MAX_HEADER_FILE:
+        raise CallerFault(f"--header-file: {path} is over {MAX_HEADER_FILE} bytes")
+    lines = [line.strip() for line in text.split("\n")]
+    return [_header(*_split(line, f"--header-file {path}")) for line in lines if line and line[0] != "#"]
+
+
+def _split(text: str, where: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not colon or not _NAME.fullmatch(name.strip()):
+        raise CallerFault(f"{where}: expected 'Name: value'", hint="for example 'X-Team: platform'")
+    return name.strip(), value.strip()
+
+
+def _header(name: str, value: str) -> Header:
+    lower = name.lower()
+    if lower in _OURS or lower.startswith("mcp-"):
+        raise CallerFault(f"`{name}` is set by the gate itself and cannot be configured")
+    value = value.strip()
+    if any(ord(char) < 32 or ord(char) > 255 or ord(char) == 127 for char in value):  # noqa: PLR2004 - control characters
+        raise CallerFault(f"the value of header `{name}` holds a character that HTTP does not allow")
+    return lower.encode(), value.encode("latin-1")

@@ -1,0 +1,75 @@
+"""What a test needs from the machine.
+
+`needs_…()` returns the thing, or skips the test and prints why. With CI=true nothing is skipped:
+what is missing there is a failure, so that a green run always means that everything ran.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+from tests.tools import node as nodes
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def missing(reason: str) -> NoReturn:
+    """Skip the running test because of `reason`; fail it under CI=true."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"missing on this machine: {reason}", pytrace=False)
+    pytest.skip(reason)
+
+
+def needs_program(name: str) -> Path:
+    """A program on PATH."""
+    found = shutil.which(name)
+    if found is None:
+        missing(f"program `{name}` is not on PATH")
+    return Path(found)
+
+
+def needs_node() -> Path:
+    """Node.js, from PATH or from the development environment."""
+    found = nodes.node()
+    if found is None:
+        missing(f"Node.js {nodes.OLDEST} or newer is not installed")
+    return found
+
+
+def needs_npm_program(name: str) -> list[str]:
+    """Command line of a program from `tests/npm`, as `[node, script]`."""
+    runtime = needs_node()
+    script = ROOT / "tests/npm/node_modules/.bin" / name
+    if not script.exists():
+        missing(f"`{name}` is not installed; run `make tests/npm/node_modules/stamp`")
+    return [str(runtime), str(script.resolve())]
+
+
+def needs_npm_modules() -> Path:
+    """Folder that holds `node_modules`, to run a script of ours beside the TypeScript clients."""
+    needs_node()
+    if not (ROOT / "tests/npm/node_modules/@modelcontextprotocol").is_dir():
+        missing("npm packages are not installed; run `make tests/npm/node_modules/stamp`")
+    return ROOT / "tests/npm"
+
+
+def needs_environment(name: str, program: str = "python") -> Path:
+    """A program of `.venvs/NAME`: `mcp1` (official client 1.x) or `servers` (git, time, fetch)."""
+    path = ROOT / ".venvs" / name / "bin" / program
+    if not path.exists():
+        missing(f"`{program}` of environment `{name}` is not installed; run `make .venvs/{name}/stamp`")
+    return path
+
+
+def full_size() -> bool:
+    """Whether this is `make test-full`."""
+    return os.environ.get("OSTIARY_TEST_FULL") == "1"
+
+
+def size(small: int, full: int) -> int:
+    """The small number in `make test`, the full one in `make test-full`."""
+    return full if full_size() else small
