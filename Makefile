@@ -16,13 +16,16 @@ BIN := .venv/bin
 export PYTHON
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: help run test test-full bench dist lint format reference lock clean peers
+.PHONY: help run demo test test-full bench dist lint format reference lock clean peers
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
 
 run: .venv/stamp-run .venvs/servers/stamp ## the gate in front of the published time server, on $(LISTEN)
 	@exec $(BIN)/ostiary proxy -p $(POLICY) --server time --listen $(LISTEN) -- .venvs/servers/bin/mcp-server-time
+
+demo: .venv/stamp-run ## an official client, a published server, and one policy between them
+	@$(BIN)/ostiary demo
 
 test: lint peers ## everything that is checked before a commit
 	@$(BIN)/pytest --numprocesses=$(WORKERS) --dist=worksteal $(PYTEST_ARGS)
@@ -59,8 +62,8 @@ clean: ## remove environments and build results
 
 # --- environments: a stamp is as new as the lock it was made from ---------------------------------
 
-.venv/stamp-run: requirements/runtime.lock requirements/build.lock pyproject.toml
-	@scripts/make-environment.sh .venv requirements/runtime.lock requirements/build.lock
+.venv/stamp-run: requirements/demo.lock requirements/build.lock pyproject.toml
+	@scripts/make-environment.sh .venv requirements/demo.lock requirements/build.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 

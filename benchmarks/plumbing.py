@@ -149,7 +149,16 @@ def cpu(pid: int) -> tuple[float, float]:
 def measure(name: str, pid: int, port: int, script: Path, options: argparse.Namespace) -> float:
     """Load one port and print a line; returns the requests per second."""
     before = cpu(pid)
-    command = ["taskset", "-c", "0", "wrk", "-t1", f"-c{options.connections}", f"-d{options.seconds}s", "--latency"]
+    command = [
+        "taskset",
+        "-c",
+        "0",
+        "wrk",
+        "-t1",
+        f"-c{options.connections}",
+        f"-d{options.seconds}s",
+        "--latency",
+    ]
     command += ["-s", str(script), f"http://127.0.0.1:{port}/mcp"]
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     user, system = (after - start for after, start in zip(cpu(pid), before, strict=True))

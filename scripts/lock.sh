@@ -8,8 +8,11 @@ compile=(.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --ge
 
 "${compile[@]}" pyproject.toml --output-file requirements/runtime.lock
 "${compile[@]}" requirements/build.in --output-file requirements/build.lock
+# What `make run` installs: the program, and what `ostiary demo` talks to.
+"${compile[@]}" pyproject.toml --extra demo --constraints requirements/runtime.lock \
+  --output-file requirements/demo.lock
 # dev holds runtime and build at the same versions, so that one environment satisfies all three.
-"${compile[@]}" pyproject.toml --group dev --constraints requirements/runtime.lock \
+"${compile[@]}" pyproject.toml --extra demo --group dev --constraints requirements/demo.lock \
   --constraints requirements/build.lock --output-file requirements/dev.lock
 "${compile[@]}" requirements/mcp1.in --output-file requirements/mcp1.lock
 "${compile[@]}" requirements/servers.in --output-file requirements/servers.lock

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
 from tests.needs import full_size, size
 
 # No deadline: a busy machine says nothing about the code.

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+
 from tests.tools import node as nodes
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -77,9 +77,7 @@ def keyed(key: bytes) -> Conceal:
     return lambda text: hmac.digest(key, text.encode(), "sha256").hex()[:32]
 
 
-def read_and_activate(
-    options: ProxyOptions, server: str, conceal: Conceal
-) -> tuple[bytes, Compiled] | None:
+def read_and_activate(options: ProxyOptions, server: str, conceal: Conceal) -> tuple[bytes, Compiled] | None:
     """The policy file's content and the compiled policy; None without a policy file."""
     if options.policy is None:
         return None
@@ -102,7 +100,8 @@ async def _proxy(
     store: SqliteStore,
 ) -> int:
     loop = asyncio.get_running_loop()
-    upstream = _upstream(options)
+    child_gone = asyncio.Event()
+    upstream = _upstream(options, child_gone)
     journal = TickJournal(store, loop)
     desk = Desk(
         upstream=upstream,
@@ -123,7 +122,7 @@ async def _proxy(
     try:
         if options.listen is not None:
             return await _serve_http(options, options.listen, state, store, desk, banner)
-        return await _serve_stdio(options, desk, upstream, banner)
+        return await _serve_stdio(options, desk, upstream, banner, child_gone)
     finally:
         if watch is not None:
             watch.close()
@@ -132,10 +131,12 @@ async def _proxy(
         await journal.close()
 
 
-def _upstream(options: ProxyOptions) -> Upstream:
+def _upstream(options: ProxyOptions, child_gone: asyncio.Event) -> Upstream:
     if options.upstream is not None:
         return HttpUpstream(options.upstream)
-    upstream = StdioUpstream(Command(options.command), single=options.listen is None)
+    upstream = StdioUpstream(
+        Command(options.command), single=options.listen is None, on_exit=lambda status: child_gone.set()
+    )
     upstream.start()
     return upstream
 
@@ -180,7 +181,9 @@ async def _serve_http(
     return 0
 
 
-async def _serve_stdio(options: ProxyOptions, desk: Desk, upstream: Upstream, banner: Banner) -> int:
+async def _serve_stdio(
+    options: ProxyOptions, desk: Desk, upstream: Upstream, banner: Banner, child_gone: asyncio.Event
+) -> int:
     """Serve the one client on standard input and output; return the child's exit status."""
     print(banner.summary(), file=sys.stderr, flush=True)
     child = upstream if isinstance(upstream, StdioUpstream) else None
@@ -191,11 +194,16 @@ async def _serve_stdio(options: ProxyOptions, desk: Desk, upstream: Upstream, ba
         writing=writing,
         on_signal=child.signal if child is not None else None,
     )
-    if child is not None:
-        child.on_exit = lambda _status: downstream.stop()
+    watching = asyncio.ensure_future(_stop_with_child(downstream, child_gone))
     await downstream.run()
+    watching.cancel()
     await upstream.close()
     return (child.status or 0) if child is not None else 0
+
+
+async def _stop_with_child(downstream: StdioDownstream, child_gone: asyncio.Event) -> None:
+    await child_gone.wait()
+    downstream.stop()
 
 
 def _tokens(

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import typer.main
 from ostiary.cli.app import app
-from tests.docs.markdown import ROOT, headings
 
 from ostiary.cli.proxy import parser
+from tests.docs.markdown import ROOT, headings
 
 PAGE = ROOT / "docs/reference/cli.md"
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from tests.docs.markdown import ROOT, Fence, fences, pages
 
 from ostiary.policy.load import load_text
+from tests.docs.markdown import ROOT, Fence, fences, pages
 
 POLICIES = [
     fence for page in pages() for fence in fences(page) if fence.label in {"json policy", "yaml policy"}

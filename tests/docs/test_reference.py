@@ -7,10 +7,10 @@ import sys
 from typing import get_args
 
 import msgspec
-from tests.docs.markdown import ROOT
 
 from ostiary.audit.record import Kind, Record, Status
 from ostiary.policy.formats.table import OPERATORS, TABLES
+from tests.docs.markdown import ROOT
 
 sys.path.insert(0, str(ROOT / "scripts"))
 import reference

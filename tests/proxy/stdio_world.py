@@ -8,8 +8,10 @@ import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import uvloop
+
 from ostiary.errors import UpstreamFault
 from ostiary.proxy.exchange import Head, UpstreamRequest
 from ostiary.proxy.program import Command
@@ -22,6 +24,7 @@ PREAMBLE = """
 import json, sys, os
 def say(message): sys.stdout.write(json.dumps(message) + "\\n"); sys.stdout.flush()
 def answer(request, **result): say({"jsonrpc": "2.0", "id": request["id"], "result": result})
+def notify(method, **params): say({"jsonrpc": "2.0", "method": method, "params": params})
 def requests():
     for line in sys.stdin: yield json.loads(line)
 """
@@ -100,7 +103,7 @@ class Remembering:
         return self.heads[0].header(b"mcp-session-id")
 
     @property
-    def messages(self) -> list[dict[str, object]]:
+    def messages(self) -> list[dict[str, Any]]:
         """The messages of the body, be it JSON or an event stream."""
         if self.kind == b"text/event-stream":
             lines = [line[6:] for line in self.body.split(b"\n") if line.startswith(b"data: ")]
@@ -113,7 +116,9 @@ class Remembering:
             await self.changed.wait()
 
 
-def post(message: Mapping[str, object] | bytes, *, session: bytes | None = None, grant: str = "g") -> UpstreamRequest:
+def post(
+    message: Mapping[str, object] | bytes, *, session: bytes | None = None, grant: str = "g"
+) -> UpstreamRequest:
     body = message if isinstance(message, bytes) else json.dumps(message).encode()
     headers = () if session is None else ((b"mcp-session-id", session),)
     return UpstreamRequest("POST", headers, body, grant=grant)
@@ -123,7 +128,9 @@ def request(method: str, message_id: int | str = 1, **params: object) -> dict[st
     return {"jsonrpc": "2.0", "id": message_id, "method": method, "params": params}
 
 
-def modern(method: str, message_id: int | str = 1, *, meta: Mapping[str, object] | None = None, **params: object) -> dict[str, object]:
+def modern(
+    method: str, message_id: int | str = 1, *, meta: Mapping[str, object] | None = None, **params: object
+) -> dict[str, object]:
     return request(method, message_id, **params, _meta={VERSION: "2026-07-28", **(meta or {})})
 
 

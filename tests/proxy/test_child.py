@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from ostiary.errors import GatewayFault
 from ostiary.proxy.child import Child, ChildEvents, Grace
 from ostiary.proxy.program import Command, find_program
@@ -134,7 +135,9 @@ def test_last_words_before_the_exit_are_read() -> None:
 
 def test_line_over_the_limit_is_told_and_the_next_one_is_read() -> None:
     async def main() -> None:
-        watched = Watched(server("sys.stdout.write('x' * 5000 + '\\n'); say({'ok': 1}); sys.stdin.read()"), max_line=4096)
+        watched = Watched(
+            server("sys.stdout.write('x' * 5000 + '\\n'); say({'ok': 1}); sys.stdin.read()"), max_line=4096
+        )
         assert await watched.lines.get() == b'{"ok": 1}'
         assert watched.too_long == [TooLong(4096)]
         await watched.end()
@@ -196,7 +199,9 @@ def test_missing_command_is_named_with_the_nearest_name() -> None:
         (None, 0, "no such file"),
     ],
 )
-def test_file_that_cannot_be_run_says_why(tmp_path: Path, content: bytes | None, mode: int, message: str) -> None:
+def test_file_that_cannot_be_run_says_why(
+    tmp_path: Path, content: bytes | None, mode: int, message: str
+) -> None:
     file = tmp_path / "program"
     if content is not None:
         file.write_bytes(content)

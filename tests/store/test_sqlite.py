@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.store.writing import QUIET, SECOND, Times, World, denial, intent, outcome, runs, together
 
 from ostiary.calls.journal import Committed, Entry, Exceeded, NotStored, Reply
 from ostiary.store.sqlite import LockBusyError
 from ostiary.store.upkeep import Intervals
+from tests.store.writing import QUIET, SECOND, Times, World, denial, intent, outcome, runs, together
 
 OK = Committed()
 
@@ -189,7 +189,7 @@ def test_a_failing_disk_undoes_reservations_and_refunds(state_dir: Path, stateme
     with world.store() as store:
         store.commit([intent("a", runs(ceiling=2), together())])
         real = store._connection
-        store._connection = Failing(real, statement, sqlite3.SQLITE_IOERR)
+        vars(store)["_connection"] = Failing(real, statement, sqlite3.SQLITE_IOERR)
 
         replies = store.commit([outcome("a", runs(), together()), intent("b", runs(ceiling=2))])
 
@@ -208,7 +208,7 @@ def test_a_commit_that_failed_after_reaching_the_disk_still_counts(state_dir: Pa
     world = World(state_dir)
     with world.store() as store:
         real = store._connection
-        store._connection = Failing(real, "COMMIT", sqlite3.SQLITE_IOERR, after=True)
+        vars(store)["_connection"] = Failing(real, "COMMIT", sqlite3.SQLITE_IOERR, after=True)
         assert isinstance(store.commit([intent("a", runs(ceiling=1))])[0], NotStored)
         store._connection = real
 
@@ -272,7 +272,9 @@ def test_a_clock_set_back_between_runs_reopens_no_window(state_dir: Path, this_b
     world = World(state_dir)
     with world.store() as store:
         store.commit([intent("a", runs(ceiling=1))])
-    world.times = Times(wall=world.times.wall - 7200 * SECOND, boot=world.times.boot + SECOND, this_boot=this_boot)
+    world.times = Times(
+        wall=world.times.wall - 7200 * SECOND, boot=world.times.boot + SECOND, this_boot=this_boot
+    )
 
     with world.store() as store:
         assert full(store.commit([intent("b", runs(ceiling=1))])[0])
@@ -309,6 +311,21 @@ def test_two_stores_on_one_file_spend_one_quota(state_dir: Path) -> None:
     assert granted == 7
 
 
+def test_a_process_whose_clock_is_behind_counts_from_the_latest_row(state_dir: Path) -> None:
+    """P4.1: two clocks that differ must not let a window be spent twice."""
+    world = World(state_dir)
+    behind = Times(boot=world.times.boot - 30 * SECOND)
+    with world.store() as ahead, world.store(clock=behind.clock()) as late:
+        behind.pass_(-30)
+        ahead.commit([intent("a", runs(ceiling=1))])
+        late.commit([intent("b", runs(ceiling=1, key="other"))])
+        world.times.pass_(59)
+
+        assert full(ahead.commit([intent("c", runs(ceiling=1, key="other"))])[0])
+    times = [body["reservations"][0][2] for body in world.bodies() if "reservations" in body]
+    assert times == sorted(times)
+
+
 def test_a_store_that_believes_itself_alone_finds_out_before_it_reserves(state_dir: Path) -> None:
     """P4.5: rows of another process are counted even if its start went unnoticed."""
     world = World(state_dir)
@@ -331,7 +348,9 @@ def test_a_closed_store_stores_nothing(state_dir: Path) -> None:
 
 
 @pytest.mark.parametrize(("durability", "level"), [("process", 1), ("power", 2)])
-def test_the_durability_level_sets_how_a_commit_is_synced(state_dir: Path, durability: str, level: int) -> None:
+def test_the_durability_level_sets_how_a_commit_is_synced(
+    state_dir: Path, durability: str, level: int
+) -> None:
     with World(state_dir).store(durability=durability, intervals=QUIET) as store:
         assert store._connection.execute("PRAGMA synchronous").fetchone() == (level,)
         assert store._connection.execute("PRAGMA wal_autocheckpoint").fetchone() == (0,)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from ostiary.wire.envelope import read_message
 from ostiary.wire.era import LEGACY_VERSIONS, MODERN_VERSIONS
@@ -37,7 +37,6 @@ def agree(message: Message) -> None:
 
 
 @given(calls())
-@settings(max_examples=150, deadline=None)
 def test_accepted_calls_are_read_alike(call: dict[str, object]) -> None:
     """Id, method, tool name and arguments, in canonical and in escaped spelling."""
     for text in (json.dumps(call), json.dumps(call, ensure_ascii=False, separators=(",", ":"))):
@@ -65,7 +64,6 @@ def test_accepted_twins_are_read_alike(file: str) -> None:
 
 
 @given(KEYS)
-@settings(max_examples=150, deadline=None)
 def test_header_values_are_written_and_read_alike(value: str) -> None:
     """Either side decodes what the other encodes."""
     assert decode_value(inbound.encode_header_value(value)) == value or value.startswith("=?base64?")

@@ -74,12 +74,14 @@ def read_host(text: str) -> str:
     """Normalise one host: a lower-case ASCII name without trailing dot, or an address.
 
     IPv4 is returned dotted, whatever its spelling (`0x7f.1`, `2130706433`, `0177.0.0.1`); an
-    IPv4-mapped IPv6 address as IPv4; IPv6 compressed and without brackets.
+    IPv4-mapped IPv6 address as IPv4; IPv6, with or without brackets, compressed and without.
     """
     if text.startswith("["):
         if not text.endswith("]"):
             raise ArgumentError("host has an open bracket")
         return _read_ipv6(text[1:-1])
+    if ":" in text:
+        return _read_ipv6(text)
     name = _to_ascii(text)
     if name.endswith("."):
         name = name[:-1]

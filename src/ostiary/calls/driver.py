@@ -17,7 +17,9 @@ from ostiary.calls.machine import Steps, handle
 
 log = logging.getLogger("ostiary.calls")
 
-INTERNAL = Refused("store", "the gateway failed while handling this call; it was not forwarded", ("(internal)",))
+INTERNAL = Refused(
+    "store", "the gateway failed while handling this call; it was not forwarded", ("(internal)",)
+)
 
 
 class Effects(Protocol):

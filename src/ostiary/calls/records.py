@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import cast
@@ -9,18 +10,25 @@ from typing import cast
 from ostiary.audit.record import Kind, Record
 from ostiary.calls.call import Call, Ended
 
+_QUERY = re.compile(r"[?#]")
+_USER_INFO = re.compile(r"://[^/@]*@")
+
 MAX_KEYS = 64
 MAX_NAME = 256
 
 
-def tool_of(call: Call) -> str:
-    """The tool, prompt, resource or task a call names, bounded; empty when it names none."""
+def subject_of(call: Call) -> str:
+    """The tool, prompt or resource that a call names, bounded; empty when it names none.
+
+    Of a resource's URI only what comes before the query is kept, and no user name or password:
+    the rest may hold secrets.
+    """
     params = call.message.params
-    for key in ("name", "uri", "taskId"):
-        value = params.get(key)
-        if isinstance(value, str):
-            return value[:MAX_NAME]
-    return ""
+    name = params.get("name")
+    if isinstance(name, str):
+        return name[:MAX_NAME]
+    uri = params.get("uri")
+    return _USER_INFO.sub("://", _QUERY.split(uri, 1)[0])[:MAX_NAME] if isinstance(uri, str) else ""
 
 
 def argument_keys(call: Call) -> tuple[str, ...]:
@@ -32,7 +40,7 @@ def argument_keys(call: Call) -> tuple[str, ...]:
     return tuple(name[:MAX_NAME] for name in names)
 
 
-def decided(
+def decided(  # noqa: PLR0913 - each is one field of the record
     call: Call,
     kind: Kind,
     decision: str,
@@ -52,7 +60,7 @@ def decided(
         grant=call.grant,
         server=call.server,
         method=call.message.method or f"response:{call.answers}",
-        tool=tool_of(call),
+        tool=subject_of(call),
         decision=decision,
         rules=tuple(rules),
         reasons=tuple(reasons),
@@ -94,7 +102,7 @@ def passed(call: Call, ended: Ended, rules: Sequence[str]) -> Record:
         grant=call.grant,
         server=call.server,
         method=call.message.method,
-        tool=tool_of(call),
+        tool=subject_of(call),
         decision="allow",
         rules=tuple(rules),
         revision=call.policy.revision if call.policy else "",

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from ostiary.errors import CallerFault, OstiaryError
 from ostiary.settings import ProxyOptions, gather_headers, parse_listen
@@ -22,6 +23,58 @@ Without -p every call is denied. Exit status: that of the child on stdio, else 0
 """
 
 
+_Option = tuple[tuple[str, ...], dict[str, Any]]
+
+_OPTIONS: tuple[_Option, ...] = (
+    (
+        ("-p", "--policy"),
+        {"metavar": "FILE", "type": Path, "help": "policy (JSON or YAML); reloaded when it changes"},
+    ),
+    (("--upstream",), {"metavar": "URL", "help": "the MCP server's streamable HTTP endpoint"}),
+    (
+        ("--listen",),
+        {"metavar": "HOST:PORT", "help": "serve MCP over HTTP at /mcp instead of standard streams"},
+    ),
+    (("--header",), {"metavar": "'K: V'", "action": "append", "help": "upstream header that is no secret"}),
+    (
+        ("--header-env",),
+        {"metavar": "'K: VAR'", "action": "append", "help": "header whose value is in a variable"},
+    ),
+    (
+        ("--header-file",),
+        {"metavar": "FILE", "action": "append", "help": "file of headers, one 'K: V' a line"},
+    ),
+    (("--grant",), {"metavar": "NAME", "default": "local", "help": "name of the one grant (default: local)"}),
+    (("--server",), {"metavar": "NAME", "default": "", "help": "name of the server in records and counters"}),
+    (("--state-dir",), {"metavar": "DIR", "help": "where records, counters and keys are kept"}),
+    (
+        ("--token-file",),
+        {"metavar": "FILE", "type": Path, "help": "file with the token that clients must send"},
+    ),
+    (
+        ("--allowed-host",),
+        {"metavar": "HOST", "action": "append", "help": "another Host that clients may use"},
+    ),
+    (
+        ("--pins",),
+        {"choices": ("session", "locked"), "default": "session", "help": "what a changed tool means"},
+    ),
+    (
+        ("--durability",),
+        {"choices": ("process", "power"), "default": "process", "help": "what a record survives"},
+    ),
+    (("--log-level",), {"choices": ("debug", "info", "warning", "error"), "default": "warning"}),
+    (
+        ("--unsafe-no-token",),
+        {"action": "store_true", "help": "take HTTP clients without a token (loopback only)"},
+    ),
+    (
+        ("--unsafe-monitor",),
+        {"action": "store_true", "help": "accept `mode: monitor`, which enforces nothing"},
+    ),
+)
+
+
 def parser() -> argparse.ArgumentParser:
     """The options of `ostiary proxy`."""
     made = argparse.ArgumentParser(
@@ -32,23 +85,8 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    add = made.add_argument
-    add("-p", "--policy", metavar="FILE", type=Path, help="policy to enforce (JSON or YAML); reloaded when it changes")
-    add("--upstream", metavar="URL", help="the MCP server's streamable HTTP endpoint")
-    add("--listen", metavar="HOST:PORT", help="serve MCP over HTTP at /mcp instead of standard input and output")
-    add("--header", metavar="'K: V'", action="append", default=[], help="header to send upstream; not for secrets")
-    add("--header-env", metavar="'K: VAR'", action="append", default=[], help="header whose value is in a variable")
-    add("--header-file", metavar="FILE", action="append", default=[], help="file of headers, one 'K: V' a line")
-    add("--grant", metavar="NAME", default="local", help="name of the one grant (default: local)")
-    add("--server", metavar="NAME", default="", help="name of the server in records and counters")
-    add("--state-dir", metavar="DIR", help="where records, counters and keys are kept")
-    add("--token-file", metavar="FILE", type=Path, help="file with the bearer token that clients must send")
-    add("--allowed-host", metavar="HOST", action="append", default=[], help="another Host that clients may use")
-    add("--pins", choices=("session", "locked"), default="session", help="what a changed tool definition means")
-    add("--durability", choices=("process", "power"), default="process", help="what a record survives before a call")
-    add("--log-level", choices=("debug", "info", "warning", "error"), default="warning")
-    add("--unsafe-no-token", action="store_true", help="take HTTP clients without a token (loopback only; recorded)")
-    add("--unsafe-monitor", action="store_true", help="allow a policy with `mode: monitor`, which enforces nothing")
+    for names, settings in _OPTIONS:
+        made.add_argument(*names, **settings)
     return made
 
 
@@ -60,7 +98,9 @@ def read_options(arguments: Sequence[str]) -> ProxyOptions:
         own, command = own[:at], own[at + 1 :]
     given = parser().parse_args(own)
     if given.upstream and command:
-        raise CallerFault("both --upstream and a command were given", hint="a proxy stands in front of one server")
+        raise CallerFault(
+            "both --upstream and a command were given", hint="a proxy stands in front of one server"
+        )
     if not given.upstream and not command:
         raise CallerFault("nothing to stand in front of", hint="give --upstream URL, or -- and a command")
     return ProxyOptions(
@@ -71,11 +111,13 @@ def read_options(arguments: Sequence[str]) -> ProxyOptions:
         state_dir=given.state_dir,
         grant=given.grant,
         server=given.server,
-        headers=gather_headers(given.header, given.header_env, given.header_file, os.environ),
+        headers=gather_headers(
+            given.header or (), given.header_env or (), given.header_file or (), os.environ
+        ),
         token_file=given.token_file,
         unsafe_no_token=given.unsafe_no_token,
         unsafe_monitor=given.unsafe_monitor,
-        allowed_hosts=tuple(given.allowed_host),
+        allowed_hosts=tuple(given.allowed_host or ()),
         pins=given.pins,
         durability=given.durability,
         log_level=given.log_level,

@@ -11,6 +11,9 @@ import hashlib
 import hmac
 
 
+MAX_REMEMBERED = 4096
+
+
 class Handles:
     """Seals and opens MCP session ids under one key."""
 
@@ -37,7 +40,7 @@ class Handles:
         upstream_id, dot, mac = handle.rpartition(b".")
         if not dot or not hmac.compare_digest(mac, self._mac(upstream_id, grant)):
             return None
-        if len(self._opened) >= 4096:
+        if len(self._opened) >= MAX_REMEMBERED:
             self._opened.clear()
         self._opened[grant, handle] = upstream_id
         return upstream_id

@@ -252,16 +252,22 @@ def _completion_refusal(plan: MethodPlan, params: Mapping[str, object]) -> str |
         return None
     named = cast("Mapping[str, object]", reference)
     kind = _REFERENCES.get(named.get("type")) if isinstance(named.get("type"), str) else None
-    if kind is None or plan.kinds[kind[0]].silent:
+    if kind is None:
+        return None
+    matcher = plan.kinds[kind[0]]
+    if matcher.silent and matcher.default is None:
         return None
     key = named.get(kind[1])
     if not isinstance(key, str):
         return _UNREADABLE
     try:
         texts = spellings(key) if kind[1] == "uri" else (key,)
-        return plan.kinds[kind[0]].denial(*texts)
+        denial = matcher.denial(*texts)
+        if denial is None and matcher.default == "deny" and not matcher.allows(texts[-1]):
+            denial = f"/{matcher.name}/default"
     except (ArgumentError, UnicodeEncodeError):
         return _UNREADABLE
+    return denial
 
 
 def _list_refusal(plan: MethodPlan, matcher: _Matcher) -> str | None:

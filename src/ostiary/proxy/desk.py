@@ -26,7 +26,7 @@ _encode = msgspec.json.Encoder(order="sorted", decimal_format="number").encode
 class Desk:
     """The shared state of one gate. `policy` is replaced as a whole on reload."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one port or key each, all named
         self,
         *,
         upstream: Upstream,

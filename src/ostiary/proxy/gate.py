@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from ostiary.audit.record import Record
 from ostiary.calls.call import Ended, Era
@@ -61,13 +62,40 @@ class Gate:
     def _post(
         self, request: ClientRequest, responder: Responder, grant: Grant, session_id: bytes | None
     ) -> None:
+        """The body is plain JSON of a bounded size; large ones are read off the loop."""
+        if not _is_plain_json(request):
+            _plain(responder, 415, "the body must be application/json in UTF-8, without a content encoding")
+            return
+        if len(request.body) > OFF_LOOP:
+            self._read_elsewhere(request, responder, grant, session_id)
+            return
+        self._read(read_message(request.body), request, responder, grant, session_id)
+
+    def _read_elsewhere(
+        self, request: ClientRequest, responder: Responder, grant: Grant, session_id: bytes | None
+    ) -> None:
+        """Read a large body on a thread, so that nobody else waits for it."""
+        reading = asyncio.get_running_loop().run_in_executor(None, read_message, request.body)
+
+        def done(read: asyncio.Future[Message | tuple[Message, ...] | Refusal]) -> None:
+            try:
+                self._read(read.result(), request, responder, grant, session_id)
+            except Exception:  # the gate's edge, as in `__call__`
+                log.exception("a request ended by an unexpected fault")
+                _plain(responder, 500, "the gateway failed; nothing was forwarded")
+
+        reading.add_done_callback(done)
+
+    def _read(
+        self,
+        message: Message | tuple[Message, ...] | Refusal,
+        request: ClientRequest,
+        responder: Responder,
+        grant: Grant,
+        session_id: bytes | None,
+    ) -> None:
         """(1) Strict parse, (2) era and headers, (3) session, (4) the call itself."""
         # (1)
-        kind = (request.header(b"content-type") or b"").partition(b";")[0].strip().lower()
-        if kind != JSON:
-            _plain(responder, 415, "the body must be application/json")
-            return
-        message = read_message(request.body)
         if isinstance(message, (Refusal, tuple)):
             refusal = message if isinstance(message, Refusal) else _BATCH
             self._refuse(responder, grant, refusal)
@@ -171,7 +199,9 @@ class Gate:
             clock=desk.clock,
         )
         relay = Relay(answering, judge, responder, done)
-        flow = relay.flow = desk.upstream.send(UpstreamRequest(request.method, headers, b"", grant=grant.name), relay)
+        flow = relay.flow = desk.upstream.send(
+            UpstreamRequest(request.method, headers, b"", grant=grant.name), relay
+        )
         responder.on_pause, responder.on_resume = flow.pause, flow.resume
         responder.on_gone = relay.cancel
 
@@ -202,7 +232,21 @@ class Gate:
         _json(responder, refusal.status, answers.refusal(refusal))
 
 
+OFF_LOOP = 256 * 1024
+"""Bodies over this size, in bytes, are not read on the event loop."""
+
 _BATCH = Refusal(-32600, 400, "batches are not accepted here", "(batch)")
+
+
+def _is_plain_json(request: ClientRequest) -> bool:
+    """One JSON type, UTF-8 or no charset, and no encoding: then there is one way to read it."""
+    encoding = request.header(b"content-encoding")
+    kind = request.header(b"content-type") or b""
+    if encoding is not None and encoding.lower() != b"identity":
+        return False
+    name, _, parameters = kind.partition(b";")
+    charset = parameters.replace(b" ", b"").replace(b'"', b"").lower()
+    return name.strip().lower() == JSON and charset in (b"", b"charset=utf-8")
 
 
 def _ignore(_reply: Reply) -> None:

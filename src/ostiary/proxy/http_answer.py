@@ -35,6 +35,7 @@ class Answer:
 
     __slots__ = (
         "_chunked",
+        "_delimited",
         "_left",
         "_line",
         "_loop",
@@ -64,6 +65,7 @@ class Answer:
         self._pending = b""
         self._left = -1
         self._chunked = False
+        self._delimited = True
         self.started = False
         self.request = request
         self.version = version
@@ -103,7 +105,7 @@ class Answer:
         if self.version == "1.1":
             self._chunked = True
             return b"transfer-encoding: chunked\r\n\r\n"
-        self._persistent = False
+        self._persistent = self._delimited = False
         return b"\r\n"
 
     def write(self, data: bytes) -> None:
@@ -157,9 +159,8 @@ class Answer:
         line = self._line
         if line is None:
             return
-        delimited = self._chunked or self._left >= 0 or not self.started
         self.detach()
-        line.cut(delimited=delimited)
+        line.cut(delimited=self._delimited)
 
     def detach(self) -> None:
         """Forget the connection and the callbacks: nothing that happens to it concerns us now."""

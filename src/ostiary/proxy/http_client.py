@@ -46,7 +46,7 @@ class HttpUpstream:
         )
         self._idle: list[UpstreamLine] = []
         self._lines: set[UpstreamLine] = set()
-        self._dials: set[asyncio.Task[None]] = set()
+        self._dials: dict[asyncio.Task[None], Call] = {}
         self._closed = False
         self._empty = asyncio.Event()
         self._empty.set()
@@ -66,8 +66,8 @@ class HttpUpstream:
                 return call
             line.discard()
         task = self._loop.create_task(self._dial(call, data, again=request.idempotent))
-        self._dials.add(task)
-        task.add_done_callback(self._dials.discard)
+        self._dials[task] = call
+        task.add_done_callback(self._dials.pop)
         return call
 
     def _bytes(self, request: UpstreamRequest) -> bytes:
@@ -89,9 +89,6 @@ class HttpUpstream:
                 _, line = await self._loop.create_connection(
                     self._line, self._host, self._port, ssl=self._ssl
                 )
-        except asyncio.CancelledError:
-            call.fail(self._fault("was given up: the gate is stopping"))
-            raise
         except TimeoutError:
             problem = "did not accept the connection in time"
         except OSError as error:
@@ -119,10 +116,13 @@ class HttpUpstream:
     async def close(self) -> None:
         """Cut every connection; a running answer ends with a fault."""
         self._closed = True
-        dials = list(self._dials)
+        dials = dict(self._dials)
         for task in dials:
             task.cancel()
         await asyncio.gather(*dials, return_exceptions=True)
+        for call in dials.values():
+            if call.line is None:
+                call.fail(self._fault("was given up: the gate is stopping"))
         lines = list(self._lines)
         for line in lines:
             line.cut()

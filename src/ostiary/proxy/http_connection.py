@@ -291,19 +291,28 @@ class Connection(asyncio.Protocol):
         if self._eof or not self._transport.can_write_eof():
             self._transport.close()
         else:
-            self._transport.write_eof()
-            if not self._reading:
-                self._reading = True
-                self._transport.resume_reading()
+            self._half_close()
         spans = self._listener.spans
         unsent = self._transport.get_write_buffer_size()
         self.deadline = self._sweep.now + (spans.idle if unsent else spans.linger)
+
+    def _half_close(self) -> None:
+        """Send no more, read on."""
+        try:
+            self._transport.write_eof()
+        except OSError:
+            # The client was faster.
+            self._transport.abort()
+            return
+        if not self._reading:
+            self._reading = True
+            self._transport.resume_reading()
 
     def drain(self) -> None:
         """Serve what has been asked for, then close; at once if there is nothing."""
         self.closing = True
         if self._quiet() and self._reader.phase == IDLE and not self._reader.deaf:
-            self._shut()
+            self._transport.close()
 
     def abort(self) -> None:
         """Drop everything now."""

@@ -34,9 +34,7 @@ class HttpServer:
         self.limits = limits = limits or Limits()
         self.sweep = Sweep(
             self.loop,
-            tick_for(
-                limits.head_timeout, limits.body_timeout, limits.idle_timeout, limits.linger_timeout
-            ),
+            tick_for(limits.head_timeout, limits.body_timeout, limits.idle_timeout, limits.linger_timeout),
         )
         self.spans = Spans(
             self.sweep.span(limits.head_timeout),
@@ -126,9 +124,7 @@ def _unusable(host: str, port: int, error: OSError) -> GatewayFault:
             f"`{address}` is already in use", hint="stop the other server or choose another port"
         )
     if error.errno in (errno.EACCES, errno.EPERM):
-        return GatewayFault(
-            f"no permission to listen on `{address}`", hint="choose a port above 1023"
-        )
+        return GatewayFault(f"no permission to listen on `{address}`", hint="choose a port above 1023")
     if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
         return GatewayFault(f"`{address}` is not an address of this machine")
     return GatewayFault(f"cannot listen on `{address}`: {(error.strerror or 'unknown error').lower()}")

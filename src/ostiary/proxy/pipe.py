@@ -195,7 +195,9 @@ class PipeWriter:
         if not self.closed and line:
             self._queue.append((self._last, memoryview(line)))
             self._queued += len(line)
-            if not self._polling:
+            if self._polling:
+                self._weigh()
+            else:
                 self._flush()
         return self._last
 
@@ -258,6 +260,9 @@ class PipeWriter:
             self._stop_polling()
             if self._closing:
                 self.abort()
+        self._weigh()
+
+    def _weigh(self) -> None:
         if not self._is_full and self._queued > self._high:
             self._is_full = True
             self._full()

@@ -89,7 +89,7 @@ class Reloader:
                 conceal=self._conceal,
             )
         except CallerFault as error:
-            log.error("%s; the policy in force stays", error.message)
+            log.warning("%s; the policy in force stays", error.message)
             self._desk.note("policy-rejected", str(self._file), reasons=("the changed file is not valid",))
             return
         if self._desk.policy is not None and compiled.revision == self._desk.policy.revision:

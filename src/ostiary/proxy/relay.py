@@ -129,7 +129,7 @@ class Relay:
             self._mode = "events"
             self._events = sse.SseParser(max_event=MAX_ANSWER)
             self._start(head, None)
-        elif kind == JSON and self._answering.whole and head.status < 400:  # noqa: PLR2004
+        elif kind == JSON and self._answering.whole and head.status < 400:  # noqa: PLR2004 - the HTTP class
             self._mode = "whole"
             self._head = head
         else:
@@ -156,6 +156,8 @@ class Relay:
         if self._mode == "whole":
             self._finish_whole()
             return
+        if self._events is not None:
+            self._pass_on(self._events.finish()[0])
         if self.responder is not None:
             self.responder.finish()
         body = b"".join(self._buffer)
@@ -217,6 +219,9 @@ class Relay:
             self.fault(UpstreamFault(f"event stream: {error}", written=True))
             self._stop()
             return
+        self._pass_on(events)
+
+    def _pass_on(self, events: list[sse.Event]) -> None:
         passed = b"".join([out for event in events if (out := self._event(event))])
         if passed and self.responder is not None:
             self.responder.write(passed)
@@ -231,7 +236,7 @@ class Relay:
             self._tee(closed)
         if kept is None:
             return b""
-        return event.raw if kept is event.data else _edited(event, kept)
+        return event.raw if kept is event.data else sse.replace_data(event, kept)
 
     def _finish_whole(self) -> None:
         body = b"".join(self._buffer)
@@ -290,13 +295,3 @@ class Relay:
         done, self._done = self._done, None
         if done is not None:
             done(Ended(status, self._answering.clock(), self._http_status, self._size, digest, note))
-
-
-def _edited(event: sse.Event, data: bytes) -> bytes:
-    """The event with other data, spliced into its bytes where the data stands in one piece."""
-    assert event.data is not None  # noqa: S101 - only events with data are edited
-    at = event.raw.find(event.data)
-    if at >= 0 and b"\n" not in data and b"\r" not in data:
-        return event.raw[:at] + data + event.raw[at + len(event.data) :]
-    identity = b"" if event.id is None else b"id: " + event.id + b"\n"
-    return identity + sse.event(data, "" if event.event == "message" else event.event)

@@ -21,8 +21,9 @@ from ostiary.wire.sse import Event, EventTooLarge, SseParser
 
 INTERNAL_ERROR = -32603
 MAX_BODY = 2 * MAX_LINE
-MAX_RESUMES = 5
+MAX_RESUMES = 1_000
 DEFAULT_RETRY = 1.0
+SHORTEST_RETRY = 0.1
 
 
 class Turns(msgspec.Struct, frozen=True):
@@ -63,7 +64,7 @@ class _Events:
             if event.id is not None:
                 self.last_id = event.id
             if event.retry is not None:
-                self.retry = event.retry / 1000
+                self.retry = max(event.retry / 1000, SHORTEST_RETRY)
             if event.data and event.event == "message":
                 found.append(event.data)
         return found

@@ -16,6 +16,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from ostiary.errors import GatewayFault
 from ostiary.proxy.complaint import Complaints, Log, to_stderr
 from ostiary.proxy.exchange import Callback, ClientRequest, Handler, Head
 from ostiary.proxy.glance import Glance, glance
@@ -54,10 +55,16 @@ def claim_standard_streams() -> tuple[int, int]:
     """Take standard input and output for the protocol; returns our descriptors for them.
 
     Afterwards descriptor 0 is empty and descriptor 1 is standard error, so that neither a stray
-    `print` nor a child process can read or write the client's messages.
+    `print` nor a child process can read or write the client's messages. Raises GatewayFault
+    when one of them is closed.
     """
-    reading = private_end(0, writing=False)
-    writing = private_end(1, writing=True)
+    try:
+        reading = private_end(0, writing=False)
+        writing = private_end(1, writing=True)
+    except OSError as error:
+        raise GatewayFault(
+            "standard input or output is closed", hint="start this from an MCP client"
+        ) from error
     empty = os.open(os.devnull, os.O_RDONLY)
     os.dup2(empty, 0)
     os.close(empty)
@@ -296,8 +303,11 @@ class StdioDownstream:
         self._quiet.set()
 
     def _hush(self) -> None:
-        """Note whether anything but subscriptions is still to be answered."""
-        waiting = any(one.seen is None or one.seen.method != LISTEN for one in self._active.values())
+        """Note whether anything is still to be answered: not subscriptions, nor what was cancelled."""
+        waiting = any(
+            not answer.cancelled and (answer.seen is None or answer.seen.method != LISTEN)
+            for answer in self._active.values()
+        )
         if self._hurried or not (waiting or self._held):
             self._quiet.set()
         else:

@@ -12,6 +12,7 @@ from ostiary.proxy.pipe import nothing
 from ostiary.wire.sse import EventTooLarge, SseParser
 
 FIRST_DELAY = 1.0
+SHORTEST_DELAY = 0.1
 LONGEST_DELAY = 30.0
 
 _WORTH_A_RETRY = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -82,7 +83,7 @@ class GetStream:
             if event.id is not None:
                 self._last_id = event.id
             if event.retry is not None:
-                self._retry = min(event.retry / 1000, LONGEST_DELAY)
+                self._retry = min(max(event.retry / 1000, SHORTEST_DELAY), LONGEST_DELAY)
             if event.data and event.event == "message":
                 self._port.message(event.data)
 

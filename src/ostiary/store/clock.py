@@ -105,7 +105,7 @@ class BootClock:
             base = anchor.wall + (boot - anchor.boot)
         else:
             base = max(wall, anchor.wall)
-        self._zero, self._base, self._correction = boot, max(base, anchor.wall), 0
+        self._zero, self._base, self._correction = boot, base, 0
         self._floor = self._base
 
     def discipline(self) -> None:

@@ -78,7 +78,7 @@ class SqliteStore:
         self.state = state
         self.keys = keys
         self.clock = clock
-        self.durability = durability
+        self.durability: Durability = durability
         self.instance = instance
         self.view = view
         self.alone = False

@@ -69,9 +69,9 @@ _META_KEYS = frozenset(
         "io.modelcontextprotocol/subscriptionId",
     }
 )
-_MEMO_ENTRIES = 4096
-_MEMO_KEYS = 64
-_MEMO_LENGTH = 1024
+_MEMO_ENTRIES = 1024
+_MEMO_KEYS = 32
+_MEMO_LENGTH = 512
 
 Memo = set[tuple[str, ...]]
 

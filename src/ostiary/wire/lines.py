@@ -17,7 +17,7 @@ MAX_LINE = 16 * 1024 * 1024
 """Longest line read, in bytes without its LF."""
 
 _BREAK = re.compile(rb"[\r\n]")
-_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*("?)', re.DOTALL)
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
 _TO_SPACES = bytes.maketrans(b"\r\n", b"  ")
 _BLANK = b" \t\r"
 
@@ -87,12 +87,12 @@ def to_line(raw: bytes) -> bytes:
     """`raw` as one line, without an LF at its end; tokens stay byte for byte as they are.
 
     CR and LF outside strings become spaces. Raises `Refused` if one stands inside a string,
-    where JSON does not allow it, or if a string never ends.
+    where JSON does not allow it.
     """
     if _BREAK.search(raw) is None:
         return raw
     for match in _STRING.finditer(raw):
-        if not match[1] or _BREAK.search(match[0]):
+        if _BREAK.search(match[0]):
             text = "the message cannot be written as one line"
             raise Refused(Refusal(code=INVALID_REQUEST, status=400, message=text, rule="(line)"))
     return raw.translate(_TO_SPACES)

@@ -104,10 +104,9 @@ def _entries(message: Message, key: str) -> list[tuple[str, Mapping[str, object]
 
 
 def _name(entry: Mapping[str, object]) -> str | None:
+    """An entry's name. Another spelling beside it was refused when the message was read."""
     name = entry.get("name")
-    if type(name) is not str or not name or any(key != "name" and fold(key) == "name" for key in entry):
-        return None
-    return name
+    return name if isinstance(name, str) and name else None
 
 
 def _spans(raw: bytes, key: str) -> list[Span]:

@@ -43,9 +43,9 @@ MAX_DIGITS = 400
 MAX_EXPONENT_DIGITS = 9
 """Longest exponent, in digits. `1e9999999` stays a decimal and is never expanded."""
 
-_MEMO_ENTRIES = 4096
-_MEMO_KEYS = 64
-_MEMO_LENGTH = 1024
+_MEMO_ENTRIES = 1024
+_MEMO_KEYS = 32
+_MEMO_LENGTH = 512
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from ostiary.policy.diagnostic import Diagnostic, Severity
 from ostiary.policy.model import Place
-from ostiary.policy.source import Located
+from ostiary.policy.source import Located, shown
 
 MAX_RULES = 10_000
 MAX_PROBLEMS = 200
@@ -38,12 +38,17 @@ class Draft:
         self._add("warning", code, message, at, hint)
 
     def _add(self, severity: Severity, code: str, message: str, at: Located, hint: str | None) -> None:
-        if len(self.diagnostics) > MAX_PROBLEMS:
+        if self.full:
             return
         if len(self.diagnostics) == MAX_PROBLEMS:
             severity, code, message, hint = "error", "too-many-problems", "more problems follow", None
             self.failed = True
         self.diagnostics.append(Diagnostic(severity, code, message, self.file, at.line, at.column, hint))
+
+    @property
+    def full(self) -> bool:
+        """Whether further problems are no longer listed, so that looking for hints is in vain."""
+        return len(self.diagnostics) > MAX_PROBLEMS
 
     def place(self, pointer: str, at: Located) -> str:
         """Remember where `pointer` stands; returns it."""
@@ -69,4 +74,4 @@ def near(word: str, options: Iterable[str]) -> str | None:
         return None
     by_folded = {option.lower(): option for option in options}
     found = difflib.get_close_matches(word.lower(), by_folded, n=1, cutoff=0.6)
-    return f"did you mean `{by_folded[found[0]]}`" if found else None
+    return f"did you mean {shown(by_folded[found[0]])}" if found else None

@@ -45,6 +45,8 @@ class Fields:
 
     def _admit(self, entry: Entry, table: Table) -> None:
         key = table.get(entry.key)
+        if self._draft.full:
+            return
         if key is None:
             known = [name for name, each in table.items() if not each.later]
             hint = self._hints.get(entry.key) or near(entry.key, known)

@@ -1,4 +1,4 @@
-"""Quotas (P4): `limits`, and the seeds' short `rate_limit`."""
+"""Quotas (P4): `limits`, and the short `rate_limit`."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ def _add_scope(draft: Draft, node: Node, names: set[str], paths: set[Path]) -> N
 
 
 def read_rate(draft: Draft, fields: Fields, at: str, message: str | None) -> Limit | None:
-    """The seeds' `rate_limit`: `N/minute`, or `{max, window: seconds}`; sliding, for each grant."""
+    """The short `rate_limit`: `N/minute`, or `{max, window: seconds}`; sliding, for each grant."""
     node = fields.node("rate_limit")
     if node is None:
         return None

@@ -99,7 +99,7 @@ def _all_tools(draft: Draft, fields: Fields, at: str) -> ToolRules:
 
 
 def _tool(draft: Draft, entry: Entry, node: MapNode, at: str) -> ToolRules:
-    """One tool, with the seeds' `action`, `reason`, `rate_limit` and `validate` (P1.4)."""
+    """One tool, with the short keys `action`, `reason`, `rate_limit` and `validate` (P1.4)."""
     if entry.key == "*":
         draft.error("bad-name", "`*` is not a tool", entry, "rules for every tool stand in `all_tools`")
     else:

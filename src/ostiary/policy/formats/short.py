@@ -1,4 +1,4 @@
-"""Format 3: the seeds' YAML (P1.3): rules that allow or deny, in short; unlisted tools are denied."""
+"""Format 3 (P1.3): the short YAML of published tool pages; tools that are not listed are denied."""
 
 from __future__ import annotations
 

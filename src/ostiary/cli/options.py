@@ -1,0 +1,38 @@
+"""Options that several commands share, and how they print JSON."""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+from typing import Annotated
+
+import msgspec
+import typer
+
+from ostiary.store.state import StateDir, find_state, locate
+
+
+class Format(StrEnum):
+    """How a command prints its data."""
+
+    text = "text"
+    json = "json"
+
+
+StateOption = Annotated[
+    str | None,
+    typer.Option(
+        "--state-dir", metavar="DIR", help="Where records, counters and keys are kept.", show_default=False
+    ),
+]
+FormatOption = Annotated[Format, typer.Option("--format", help="How to print the answer.")]
+
+
+def existing_state(option: str | None) -> StateDir:
+    """The state directory that a reading command looks at. Raises CallerFault when there is none."""
+    return find_state(locate(option, os.environ))
+
+
+def print_json(document: object) -> None:
+    """Print one JSON document on standard output."""
+    typer.echo(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())

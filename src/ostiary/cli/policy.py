@@ -1,0 +1,149 @@
+"""`ostiary policy`: check a policy, and ask what it says to a call."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ostiary.cli.options import Format, FormatOption, StateOption, print_json
+from ostiary.errors import CallerFault
+from ostiary.policy.check import check_against
+from ostiary.policy.compile import compile_policy
+from ostiary.policy.decide import decide
+from ostiary.policy.decision import Question
+from ostiary.policy.definition import Catalogue
+from ostiary.policy.diagnostic import Diagnostic
+from ostiary.policy.explain import explain as explained
+from ostiary.policy.explain import explain_lines
+from ostiary.policy.jsonschema_export import schema as policy_schema
+from ostiary.policy.load import load_text
+from ostiary.policy.model import Document
+from ostiary.policy.understanding import understood
+from ostiary.proxy.policy_file import policy_for, read_policy
+from ostiary.proxy.tool_file import read_tools
+from ostiary.wire.strict import Refused, parse_json
+
+app = typer.Typer(help="Check a policy and see what it decides.", no_args_is_help=True)
+
+ServerOption = Annotated[
+    str, typer.Option("--server", metavar="NAME", help="Which server's policy, in a file with `servers`.")
+]
+PolicyOption = Annotated[
+    Path | None, typer.Option("-p", "--policy", metavar="FILE", help="The policy.", show_default=False)
+]
+ToolsOption = Annotated[
+    Path | None,
+    typer.Option("--tools", metavar="FILE", help="The server's tool list as JSON.", show_default=False),
+]
+MonitorOption = Annotated[
+    bool, typer.Option("--unsafe-monitor", help="Accept `mode: monitor`, which enforces nothing.")
+]
+
+
+@app.command("check")
+def check(
+    file: Annotated[Path | None, typer.Argument(help="The policy, JSON or YAML.", show_default=False)] = None,
+    policy: PolicyOption = None,
+    tools: ToolsOption = None,
+    unsafe_monitor: MonitorOption = False,
+    state_dir: StateOption = None,
+    format_: FormatOption = Format.text,
+) -> None:
+    """Say whether a policy is valid, what it was understood to mean, and what looks wrong.
+
+    Exit status: 0 valid, 1 invalid, 2 could not be read.
+    """
+    file = file or policy
+    if file is None:
+        raise CallerFault("which policy? none was named", hint="ostiary policy check FILE")
+    found, diagnostics = load_text(read_policy(file), file=str(file), unsafe_monitor=unsafe_monitor)
+    if found is not None and tools is not None:
+        diagnostics = [*diagnostics, *_against(found, read_tools(tools))]
+    ok = found is not None and not any(item.severity == "error" for item in diagnostics)
+    meaning = understood(found).split("\n") if found is not None and ok else []
+    if format_ is Format.json:
+        shown = [_as_json(item) for item in diagnostics]
+        print_json({"v": 1, "ok": ok, "diagnostics": shown, "understood": meaning})
+    else:
+        for item in diagnostics:
+            typer.echo(item.render(), err=True)
+        for line in meaning:
+            typer.echo(line)
+        if not ok:
+            typer.echo(f"{file}: not valid", err=True)
+    raise typer.Exit(0 if ok else 1)
+
+
+@app.command("explain")
+def explain(
+    tool: Annotated[str, typer.Option("--tool", metavar="NAME", help="The tool that is called.")],
+    policy: PolicyOption = None,
+    args: Annotated[str, typer.Option("--args", metavar="JSON", help="The arguments, as JSON.")] = "{}",
+    tools: ToolsOption = None,
+    grant: Annotated[str, typer.Option("--grant", metavar="NAME", help="Whose call it is.")] = "local",
+    server: ServerOption = "local",
+    unsafe_monitor: MonitorOption = False,
+    state_dir: StateOption = None,
+    format_: FormatOption = Format.text,
+) -> None:
+    """Say what a policy decides about one call, by which rules, and why. Nothing is called.
+
+    Exit status: 0 allowed, 1 denied, 2 could not run. Without a policy every call is denied.
+    """
+    compiled = None
+    if policy is not None:
+        found, diagnostics = load_text(read_policy(policy), file=str(policy), unsafe_monitor=unsafe_monitor)
+        if found is None or any(item.severity == "error" for item in diagnostics):
+            raise CallerFault("the policy is not valid\n" + "\n".join(item.render() for item in diagnostics))
+        compiled = compile_policy(policy_for(found, server))
+    question = Question(
+        tool=tool,
+        arguments=_arguments(args),
+        grant=grant,
+        server=server,
+        catalogue=read_tools(tools) if tools is not None else None,
+    )
+    decision = decide(compiled, question)
+    if format_ is Format.json:
+        print_json(explained(decision))
+    else:
+        for line in explain_lines(decision):
+            typer.echo(line)
+    raise typer.Exit(0 if decision.effect == "allow" else 1)
+
+
+@app.command("schema")
+def schema(state_dir: StateOption = None) -> None:
+    """Print the JSON Schema of Ostiary's own policy format, for editors."""
+    print_json(policy_schema())
+
+
+def _arguments(text: str) -> dict[str, object]:
+    try:
+        value = parse_json(text.encode())
+    except Refused as error:
+        raise CallerFault(f"--args: {error.message}") from error
+    if not isinstance(value, dict):
+        raise CallerFault(
+            "--args: expected a JSON object", hint="""for example --args '{"path": "/tmp/x"}'"""
+        )
+    return dict(value)
+
+
+def _against(found: Document, catalogue: Catalogue) -> list[Diagnostic]:
+    policies = [found.single] if found.single is not None else list(found.servers.values())
+    return [item for policy in policies for item in check_against(policy, catalogue)]
+
+
+def _as_json(item: Diagnostic) -> dict[str, object]:
+    return {
+        "severity": item.severity,
+        "code": item.code,
+        "message": item.message,
+        "file": item.file,
+        "line": item.line,
+        "column": item.column,
+        "hint": item.hint,
+    }

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ostiary.calls.call import Call, Consulted, Emptied, Ended, Outcome, Refused, Relayed
+from ostiary.calls.driver import Run
+from ostiary.calls.journal import Committed, Entry, Reply
+from tests.calls.test_machine import CATALOGUE, LISTED, call, compiled, tool_call
+
+
+class Scripted:
+    """Effects that answer at once, and fail where told to."""
+
+    def __init__(self, *, fail_at: str = "") -> None:
+        self.fail_at = fail_at
+        self.log: list[str] = []
+        self.outcome: Outcome | None = None
+        self.held: Callable[[Consulted], None] | None = None
+
+    def _step(self, name: str) -> None:
+        self.log.append(name)
+        if name == self.fail_at:
+            raise RuntimeError("broken on purpose")
+
+    def consult(self, call: Call, done: Callable[[Consulted], None]) -> None:
+        self._step("consult")
+        if self.fail_at == "wait":
+            self.held = done
+            return
+        done(CATALOGUE)
+
+    def write(self, entry: Entry, done: Callable[[Reply], None]) -> None:
+        self._step(f"write {entry.record.kind}")
+        done(Committed())
+
+    def forward(self, call: Call, done: Callable[[Ended], None]) -> None:
+        self._step("forward")
+        done(Ended("ok", at=2))
+
+    def finish(self, call: Call, outcome: Outcome) -> None:
+        self.log.append("finish")
+        self.outcome = outcome
+
+
+def test_the_driver_performs_the_commands_in_order() -> None:
+    effects = Scripted()
+
+    Run(call(tool_call(), compiled(LISTED)), effects).start()
+
+    assert effects.log == ["consult", "write intent", "forward", "write outcome", "finish"]
+    assert effects.outcome == Relayed()
+
+
+def test_a_fault_before_forwarding_ends_the_call_unforwarded() -> None:
+    for step in ("consult", "write intent"):
+        effects = Scripted(fail_at=step)
+
+        Run(call(tool_call(), compiled(LISTED)), effects).start()
+
+        assert "forward" not in effects.log
+        assert effects.log[-1] == "finish"
+        assert isinstance(effects.outcome, Refused)
+
+
+def test_a_fault_after_forwarding_does_not_claim_that_nothing_was_forwarded() -> None:
+    effects = Scripted(fail_at="write outcome")
+
+    Run(call(tool_call(), compiled(LISTED)), effects).start()
+
+    assert effects.outcome == Relayed()
+
+
+def test_a_call_withdrawn_while_it_waits_is_never_forwarded() -> None:
+    effects = Scripted(fail_at="wait")
+    run = Run(call(tool_call(), compiled(LISTED)), effects)
+    run.start()
+
+    withdrawn = run.withdraw()
+    assert effects.held is not None
+    effects.held(CATALOGUE)
+
+    assert withdrawn
+    assert "forward" not in effects.log
+    assert effects.log == ["consult", "write intent", "write outcome", "finish"]
+
+
+def test_a_forwarded_call_can_no_longer_be_withdrawn() -> None:
+    effects = Scripted()
+    run = Run(call(tool_call(), compiled(LISTED)), effects)
+
+    run.start()
+
+    assert run.withdraw() is False
+    assert not isinstance(effects.outcome, Emptied)

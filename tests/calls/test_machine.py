@@ -1,0 +1,271 @@
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from ostiary.calls.call import (
+    Call,
+    Consult,
+    Emptied,
+    Ended,
+    Forward,
+    NoCatalogue,
+    Refused,
+    Relayed,
+)
+from ostiary.calls.journal import Committed, Entry, Exceeded, NotStored
+from ostiary.calls.machine import handle
+from ostiary.policy.compile import Compiled, compile_policy
+from ostiary.policy.definition import Catalogue, ToolDefinition
+from ostiary.policy.load import document
+from ostiary.wire.envelope import read_message
+from ostiary.wire.message import Message
+from tests.calls.play import play
+
+LISTED = b'{"version":"1","default":"deny","tools":{"clock":{"limits":[{"counter":"c","window":"minute","max":3}]}}}'
+CATALOGUE = Catalogue({"clock": ToolDefinition("clock", "sha256:1", {"type": "object"})})
+OK = Ended("ok", at=2_000)
+
+
+def compiled(text: bytes, *, unsafe_monitor: bool = False) -> Compiled:
+    found = document(text, file="policy.json", unsafe_monitor=unsafe_monitor).single
+    assert found is not None
+    return compile_policy(found)
+
+
+def call(body: bytes, policy: Compiled | None, **more: Any) -> Call:
+    message = read_message(body)
+    assert isinstance(message, Message)
+    return Call(
+        id="ev_1",
+        received=1_000,
+        message=message,
+        era="legacy",
+        grant="local",
+        principal="grant:local",
+        server="srv",
+        policy=policy,
+        **more,
+    )
+
+
+def tool_call(name: str = "clock") -> bytes:
+    return (
+        b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"%s","arguments":{"secret":"s3"}}}'
+        % (name.encode())
+    )
+
+
+def test_an_allowed_call_is_recorded_before_it_is_forwarded_and_again_after() -> None:
+    """P2.15: the intent is durable before anything is forwarded."""
+    replies: dict[type, list[object]] = {
+        Consult: [CATALOGUE],
+        Entry: [Committed(), Committed()],
+        Forward: [OK],
+    }
+
+    commands, outcome = play(handle(call(tool_call(), compiled(LISTED))), replies)
+
+    assert [type(command) for command in commands] == [Consult, Entry, Forward, Entry]
+    intent, done = commands[1], commands[3]
+    assert isinstance(intent, Entry)
+    assert isinstance(done, Entry)
+    assert (intent.record.kind, intent.record.decision) == ("intent", "allow")
+    assert [charge.ceiling for charge in intent.charges] == [Decimal(3)]
+    assert (done.record.kind, done.record.status) == ("outcome", "ok")
+    assert done.returns == ()
+    assert outcome == Relayed()
+
+
+def test_a_denied_call_is_recorded_and_never_forwarded() -> None:
+    """P2.7: default deny."""
+    replies: dict[type, list[object]] = {Consult: [CATALOGUE], Entry: [Committed()]}
+
+    commands, outcome = play(handle(call(tool_call("other"), compiled(LISTED))), replies)
+
+    assert [type(command) for command in commands] == [Consult, Entry]
+    denial = commands[1]
+    assert isinstance(denial, Entry)
+    assert (denial.record.kind, denial.record.rules) == ("denial", ("(default deny)",))
+    assert isinstance(outcome, Refused)
+
+
+def test_a_call_without_a_policy_is_denied_without_asking_the_upstream_anything() -> None:
+    """P2.4: a grant without a policy."""
+    commands, outcome = play(handle(call(tool_call(), None)), {Entry: [Committed()]})
+
+    assert [type(command) for command in commands] == [Entry]
+    assert isinstance(outcome, Refused)
+    assert outcome.rules == ("(no policy)",)
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind"),
+    [(NotStored("disk full"), "store"), (Exceeded("/tools/clock/limits/0", 1_500), "limited")],
+)
+def test_a_call_that_is_not_on_record_or_not_reserved_is_never_forwarded(reply: object, kind: str) -> None:
+    """P2.15: reserved and recorded, all or none, or not forwarded."""
+    replies: dict[type, list[object]] = {Consult: [CATALOGUE], Entry: [reply]}
+
+    commands, outcome = play(handle(call(tool_call(), compiled(LISTED))), replies)
+
+    assert Forward not in {type(command) for command in commands}
+    assert isinstance(outcome, Refused)
+    assert outcome.kind == kind
+
+
+def test_a_tool_list_that_cannot_be_read_denies() -> None:
+    """P2.8: what cannot be checked is not forwarded."""
+    replies: dict[type, list[object]] = {Consult: [NoCatalogue("timed out")], Entry: [Committed()]}
+
+    commands, outcome = play(handle(call(tool_call(), compiled(LISTED))), replies)
+
+    assert [type(command) for command in commands] == [Consult, Entry]
+    assert isinstance(outcome, Refused)
+    assert outcome.rules == ("(unknown tool)",)
+
+
+@pytest.mark.parametrize(
+    ("status", "returned"),
+    [("not_sent", 1), ("ok", 0), ("error", 0), ("tool_error", 0), ("unknown", 0), ("cancelled", 0)],
+)
+def test_a_quota_is_returned_only_when_the_call_provably_never_left(status: Any, returned: int) -> None:
+    """P4.4: otherwise code that fails on purpose runs for free."""
+    replies: dict[type, list[object]] = {
+        Consult: [CATALOGUE],
+        Entry: [Committed(), Committed()],
+        Forward: [Ended(status, at=2_000)],
+    }
+
+    commands, _ = play(handle(call(tool_call(), compiled(LISTED))), replies)
+
+    done = commands[3]
+    assert isinstance(done, Entry)
+    assert len(done.returns) == returned
+
+
+@pytest.mark.parametrize(("status", "freed"), [("ok", 1), ("tool_error", 1), ("not_sent", 1), ("unknown", 0)])
+def test_a_slot_is_freed_by_any_known_outcome_and_held_through_an_unknown_one(
+    status: Any, freed: int
+) -> None:
+    """P4.4: a slot with unknown outcome is held until its lease ends."""
+    policy = compiled(
+        b'{"version":"1","default":"deny","tools":{"clock":{"limits":[{"counter":"t","max_concurrent":2}]}}}'
+    )
+    replies: dict[type, list[object]] = {
+        Consult: [CATALOGUE],
+        Entry: [Committed(), Committed()],
+        Forward: [Ended(status, at=2_000)],
+    }
+
+    commands, _ = play(handle(call(tool_call(), policy)), replies)
+
+    done = commands[3]
+    assert isinstance(done, Entry)
+    assert len(done.returns) == freed
+
+
+def test_refund_on_error_returns_what_a_failed_call_took() -> None:
+    """P4.4: `refund: on_error` changes this per limit."""
+    policy = compiled(
+        b'{"version":"1","default":"deny","tools":{"clock":{"limits":'
+        b'[{"counter":"c","window":"minute","max":3,"refund":"on_error"}]}}}'
+    )
+    replies: dict[type, list[object]] = {
+        Consult: [CATALOGUE],
+        Entry: [Committed(), Committed()],
+        Forward: [Ended("tool_error", at=2_000)],
+    }
+
+    commands, _ = play(handle(call(tool_call(), policy)), replies)
+
+    done = commands[3]
+    assert isinstance(done, Entry)
+    assert len(done.returns) == 1
+
+
+def test_monitor_mode_records_what_it_would_have_done_and_spends_nothing() -> None:
+    """P8.1: nothing is enforced, quotas count in a ledger of their own."""
+    policy = compiled(LISTED[:-1] + b',"mode":"monitor"}', unsafe_monitor=True)
+    replies: dict[type, list[object]] = {
+        Consult: [CATALOGUE],
+        Entry: [Exceeded("/tools/clock/limits/0", 5), Committed()],
+        Forward: [OK],
+    }
+
+    commands, outcome = play(handle(call(tool_call(), policy)), replies)
+
+    intent = commands[1]
+    assert isinstance(intent, Entry)
+    assert intent.record.enforced is False
+    assert all(charge.key.startswith("monitor:") for charge in intent.charges)
+    assert intent.denied is not None
+    assert intent.denied(Exceeded("r", 5)).enforced is False
+    assert outcome == Relayed()
+
+
+def test_no_record_ever_holds_an_argument_value() -> None:
+    replies: dict[type, list[object]] = {
+        Consult: [CATALOGUE],
+        Entry: [Committed(), Committed()],
+        Forward: [OK],
+    }
+
+    commands, _ = play(handle(call(tool_call(), compiled(LISTED))), replies)
+
+    entries = [command for command in commands if isinstance(command, Entry)]
+    assert "s3" not in repr([entry.record for entry in entries])
+    assert entries[0].record.args_keys == ("secret",)
+
+
+def test_a_resource_is_recorded_without_query_and_credentials() -> None:
+    body = b'{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"https://user:pw@host/a?token=t0p#f"}}'
+
+    commands, _ = play(handle(call(body, compiled(LISTED))), {Entry: [Committed()]})
+
+    entry = commands[0]
+    assert isinstance(entry, Entry)
+    assert entry.record.tool == "https://host/a"
+
+
+def test_a_listing_is_answered_empty_by_the_gate_under_default_deny() -> None:
+    """P6: answered empty."""
+    body = b'{"jsonrpc":"2.0","id":1,"method":"prompts/list"}'
+
+    commands, outcome = play(handle(call(body, compiled(LISTED))), {Entry: [Committed()]})
+
+    assert [type(command) for command in commands] == [Entry]
+    assert outcome == Emptied()
+
+
+def test_an_unknown_method_under_default_allow_is_recorded_before_it_is_forwarded() -> None:
+    """P6: under default allow all pass; what is not known is recorded first."""
+    body = b'{"jsonrpc":"2.0","id":1,"method":"vendor/run"}'
+    policy = compiled(b'{"version":"1","default":"allow"}')
+    replies: dict[type, list[object]] = {Entry: [Committed(), Committed()], Forward: [OK]}
+
+    commands, _ = play(handle(call(body, policy)), replies)
+
+    assert [type(command) for command in commands] == [Entry, Forward, Entry]
+
+
+def test_a_notification_is_recorded_once_after_it_was_forwarded() -> None:
+    body = b'{"jsonrpc":"2.0","method":"notifications/initialized"}'
+
+    commands, _ = play(handle(call(body, compiled(LISTED))), {Entry: [Committed()], Forward: [OK]})
+
+    assert [type(command) for command in commands] == [Forward, Entry]
+
+
+def test_an_answer_to_a_server_request_that_policy_denies_is_not_forwarded() -> None:
+    """P6: sampling is denied under default deny, so an answer to it has nowhere to go."""
+    body = b'{"jsonrpc":"2.0","id":7,"result":{}}'
+
+    commands, outcome = play(
+        handle(call(body, compiled(LISTED), answers="sampling/createMessage")), {Entry: [Committed()]}
+    )
+
+    assert [type(command) for command in commands] == [Entry]
+    assert isinstance(outcome, Refused)
