@@ -3,8 +3,8 @@
  *   load http PORT REQUEST_FILE ANSWER_FILE CONNECTIONS WARM_MS MEASURE_MS RATE
  *   load pipe HELLO_FILE REQUEST_FILE ANSWER_FILE WARM_MS MEASURE_MS COMMAND...
  *
- * Seven `@` in request and answer stand for an id that each connection (over a pipe: each message) has of
- * its own. An answer is good when it has status 200 and exactly the expected body.
+ * Seven `@` in request and answer stand for an id, which is another one for each message. An answer is good
+ * when it has status 200 and exactly the expected body.
  *
  * RATE 0 is a closed loop: each connection sends as soon as it has its answer. Otherwise RATE requests a
  * second are sent whatever comes back, and latency runs from the time a request was due, so that a stall
@@ -43,6 +43,7 @@ static struct text request, expected;
 static float *kept;
 static long kept_count, all, good, received;
 static double begin, from, until;
+static int next_id = FIRST_ID;
 
 static double now(void) {
     struct timespec time;
@@ -62,11 +63,8 @@ static void load(const char *path, struct text *into) {
     into->mark = mark ? (int)(mark - into->bytes) : -1;
 }
 
-static void fill(char *out, const struct text *text, int id) {
-    char digits[16];
-    memcpy(out, text->bytes, text->length);
-    sprintf(digits, "%d", id);
-    if (text->mark >= 0) memcpy(out + text->mark, digits, MARK);
+static void put_id(char *out, const struct text *text, int id) {
+    for (int digit = MARK - 1; digit >= 0 && text->mark >= 0; digit--, id /= 10) out[text->mark + digit] = '0' + id % 10;
 }
 
 static void note(double due, int is_good) {
@@ -107,7 +105,7 @@ static void broken(const char *why) {
     exit(1);
 }
 
-static struct line *dial(int port, int id) {
+static struct line *dial(int port) {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     struct line *line = calloc(1, sizeof *line);
@@ -119,8 +117,8 @@ static struct line *dial(int port, int id) {
     }
     setsockopt(line->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     fcntl(line->fd, F_SETFL, O_NONBLOCK);
-    fill(line->request, &request, id);
-    fill(line->answer, &expected, id);
+    memcpy(line->request, request.bytes, request.length);
+    memcpy(line->answer, expected.bytes, expected.length);
     return line;
 }
 
@@ -128,6 +126,8 @@ static void post(struct line *line, double due) {
     line->due = due;
     line->busy = 1;
     line->used = 0;
+    put_id(line->request, &request, next_id);
+    put_id(line->answer, &expected, next_id++);
     if (write(line->fd, line->request, request.length) != request.length) broken("a request was not taken whole");
 }
 
@@ -203,7 +203,7 @@ static int http(int port, int connections, double warm_ms, double measure_ms, do
     struct line **idle = calloc(connections, sizeof *idle);
     epoll_ctl(epoll, EPOLL_CTL_ADD, timer, &wish);
     for (int i = 0; i < connections; i++) {
-        idle[i] = dial(port, FIRST_ID + i);
+        idle[i] = dial(port);
         wish.data.ptr = idle[i];
         epoll_ctl(epoll, EPOLL_CTL_ADD, idle[i]->fd, &wish);
     }
@@ -248,18 +248,18 @@ static int read_line(FILE *from, char *into) {
 }
 
 static int talk(FILE *to, FILE *from, const struct text *hello, double warm_ms, double measure_ms) {
-    static char out[ROOM], in[ROOM], wanted[ROOM];
+    static char in[ROOM];
     fwrite(hello->bytes, 1, hello->length, to);
     fflush(to);
     read_line(from, in);
     plan(warm_ms, measure_ms);
-    for (int id = FIRST_ID; now() < until; id++) {
-        fill(out, &request, id);
-        fill(wanted, &expected, id);
+    while (now() < until) {
+        put_id(request.bytes, &request, next_id);
+        put_id(expected.bytes, &expected, next_id++);
         double due = now();
-        if (fwrite(out, 1, request.length, to) != (size_t)request.length || fflush(to)) broken("the server is gone");
+        if (fwrite(request.bytes, 1, request.length, to) != (size_t)request.length || fflush(to)) broken("the server is gone");
         int length = read_line(from, in);
-        int matches = length == expected.length && !memcmp(in, wanted, length);
+        int matches = length == expected.length && !memcmp(in, expected.bytes, length);
         if (!matches) fprintf(stderr, "load: unexpected answer: %.400s\n", in);
         note(due, matches);
     }

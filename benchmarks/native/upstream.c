@@ -140,7 +140,7 @@ static void accept_all(int epoll, int listener) {
     }
 }
 
-static int http(int port) {
+static void http(int port) {
     int listener = listen_on(port), epoll = epoll_create1(0);
     struct epoll_event wish = {.events = EPOLLIN}, ready[EVENTS];
     epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &wish);
@@ -192,5 +192,6 @@ int main(int count, char **words) {
     }
     load(words[count - 2], result);
     load(words[count - 1], tools);
-    return over_http ? http(atoi(words[2])) : pipes();
+    if (over_http) http(atoi(words[2]));
+    return pipes();
 }

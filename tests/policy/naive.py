@@ -454,8 +454,10 @@ def walk(schema: Any, root: Any) -> bool:
 
 def fold(text: str) -> str:
     """What a lenient reader makes of a name (P3.5, P3.6)."""
-    text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    return "".join(char for char in text if unicodedata.category(char) not in ("Cc", "Cf", "Zs", "Zl", "Zp"))
+    for _ in range(8):
+        text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+        text = "".join(char for char in text if unicodedata.category(char) not in ("Cc", "Cf", "Zs", "Zl", "Zp"))
+    return text
 
 
 def decide(case: dict[str, Any]) -> tuple[str, list[str]]:

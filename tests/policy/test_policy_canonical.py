@@ -116,6 +116,16 @@ _LIMIT_EXTRAS: list[dict[str, Any]] = [
 ]
 
 
+def test_comparing_by_text_is_another_meaning():
+    """P3.3: the same words in Intercept's format compare numeric text."""
+    condition = '{path: args.a, op: eq, value: "1"}'
+    intercept = (
+        f'version: "1"\ndefault: deny\ntools: {{t: {{rules: [{{name: n, conditions: [{condition}]}}]}}}}'
+    )
+    own = _of(require=[{"conditions": [{"path": "args.a", "op": "eq", "value": "1"}]}])
+    assert _load(intercept).revision != own.revision
+
+
 def test_monitor_has_a_revision_of_its_own():
     """P8.1: a record's revision tells whether it was enforced."""
     text = b'{"version": "1", "default": "deny", "mode": "monitor"}'

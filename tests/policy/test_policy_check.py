@@ -92,6 +92,17 @@ def test_paths_inside_combinators_and_limits_are_looked_at():
     assert [message.rsplit(".", 1)[1] for message, _ in _warned(policy)] == ["a`", "b`", "c`", "d`"]
 
 
+def test_places_are_those_of_the_right_server():
+    """P8.3."""
+    one = {"default": "deny", "hide": ["hid"], "tools": {"refnd": {}, "hide": {}}}
+    text = json.dumps({"version": "1", "servers": {"a": one, "b": one}}, indent=1).encode()
+    servers = document(text, file="p.json").servers
+    lines = {
+        name: [each.line for each in check_against(policy, _catalogue())] for name, policy in servers.items()
+    }
+    assert lines == {"a": [6, 10, 11], "b": [16, 20, 21]}
+
+
 def test_a_hostile_tool_list_is_only_quoted_safely():
     catalogue = Catalogue({"ref\nund\x1b": ToolDefinition("x", "", {})})
     for each in check_against(_policy(tools={"refund": {}}), catalogue):

@@ -125,7 +125,7 @@ rules = st.fixed_dictionaries(
         "wide_numbers": st.just(False),
     },
 )
-tool_names = st.sampled_from(("x", "y", "X", "x ", "ｘ", "*"))
+tool_names = st.sampled_from(("x", "x", "x", "y", "X", "x ", "ｘ", "*"))
 policies = st.fixed_dictionaries(
     {"version": st.just("1"), "default": st.sampled_from(("allow", "deny")), "tools": st.dictionaries(st.sampled_from(("x", "y")), rules, min_size=1)},
     optional={"hide": st.lists(st.sampled_from(("z", "w")), unique=True, min_size=1)},

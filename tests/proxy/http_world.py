@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 
 import pytest
 import uvloop
@@ -63,7 +63,7 @@ class Kept:
 @contextlib.asynccontextmanager
 async def serving(
     handler, *, check_head: HeadCheck | None = None, limits: Limits | None = None, grace: float = 0.0
-) -> AsyncIterator[tuple[HttpServer, int]]:
+) -> AsyncGenerator[tuple[HttpServer, int], None]:
     """A listening server and its port."""
     server = HttpServer(handler, check_head=check_head, limits=limits)
     _, port = await server.listen("127.0.0.1", 0)
@@ -74,7 +74,7 @@ async def serving(
 
 
 @contextlib.asynccontextmanager
-async def talking(port: int) -> AsyncIterator[Streams]:
+async def talking(port: int) -> AsyncGenerator[Streams, None]:
     """A raw connection."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**24)
     try:
@@ -173,7 +173,7 @@ class Upstream:
 async def upstream(
     script: Callable[[Upstream, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
     limits: UpstreamLimits | None = None,
-) -> AsyncIterator[tuple[HttpUpstream, Upstream]]:
+) -> AsyncGenerator[tuple[HttpUpstream, Upstream], None]:
     """A scripted server and a client for it."""
     world: Upstream
 

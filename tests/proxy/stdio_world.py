@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import select
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -146,3 +147,15 @@ def is_alive(pid: int) -> bool:
     except (ProcessLookupError, FileNotFoundError):
         return False
     return state != "Z"
+
+
+def gone(pids: list[int], seconds: float) -> bool:
+    """Wait until none of `pids` is alive, by their descriptors where they still exist."""
+    for pid in pids:
+        try:
+            descriptor = os.pidfd_open(pid)
+        except ProcessLookupError:
+            continue
+        with os.fdopen(descriptor):
+            select.select([descriptor], [], [], seconds)
+    return not any(is_alive(pid) for pid in pids)

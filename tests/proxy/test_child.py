@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import select
 import signal
 import subprocess
 import sys
@@ -18,7 +17,7 @@ from ostiary.proxy.child import Child, ChildEvents, Grace
 from ostiary.proxy.program import Command, find_program
 from ostiary.proxy.watchdog import Watchdog
 from ostiary.wire.lines import TooLong
-from tests.proxy.stdio_world import SRC, is_alive, on_asyncio, on_uvloop, server
+from tests.proxy.stdio_world import SRC, gone, is_alive, on_asyncio, on_uvloop, server
 
 QUICK = Grace(eof=0.2, term=0.3, kill=3.0)
 
@@ -88,7 +87,7 @@ def test_signals_reach_the_whole_group() -> None:
         watched.child.signal(signal.SIGTERM)
         await watched.child.wait(3)
         await watched.end()
-        assert not is_alive(grandchild)
+        assert gone([grandchild], 3.0)
 
     on_uvloop(main)
 
@@ -107,7 +106,7 @@ def test_child_that_ignores_everything_is_killed_with_its_descendants() -> None:
         watched = Watched(Command(("sh", "-c", "trap '' TERM; sleep 100 & echo $!; while :; do wait; done")))
         grandchild = int(await watched.lines.get())
         assert await watched.end() == 128 + signal.SIGKILL
-        assert not is_alive(grandchild)
+        assert gone([grandchild], 3.0)
 
     on_uvloop(main)
 
@@ -117,7 +116,7 @@ def test_what_a_child_leaves_behind_dies_with_it() -> None:
         watched = Watched(Command(("sh", "-c", "sleep 100 & echo $!")))
         grandchild = int(await watched.lines.get())
         await watched.child.wait(3)
-        assert not is_alive(grandchild)
+        assert gone([grandchild], 3.0)
         assert await watched.end() == 0
 
     on_uvloop(main)
@@ -235,18 +234,6 @@ async def main():
 
 asyncio.run(main())
 """
-
-
-def gone(pids: list[int], seconds: float) -> bool:
-    """Wait until none of `pids` is alive, by their descriptors where they still exist."""
-    for pid in pids:
-        try:
-            descriptor = os.pidfd_open(pid)
-        except ProcessLookupError:
-            continue
-        with os.fdopen(descriptor):
-            select.select([descriptor], [], [], seconds)
-    return not any(is_alive(pid) for pid in pids)
 
 
 def test_no_orphan_is_left_when_the_gate_is_killed() -> None:

@@ -123,14 +123,17 @@ def test_stream_is_relayed_event_by_event(run) -> None:
             writer.write(b"0\r\n\r\n")
             await reader.read()
 
-        async with upstream(script) as (client, _), serving(Relay(client)) as (_, port):
-            async with talking(port) as (reader, writer):
-                writer.write(post())
-                await reader.readuntil(b"\r\n\r\n")
-                for n in range(3):
-                    go.set()
-                    assert await reader.readexactly(14) == b"9\r\ndata: %d\n\n\r\n" % n
-                assert await reader.readexactly(5) == b"0\r\n\r\n"
+        async with (
+            upstream(script) as (client, _),
+            serving(Relay(client)) as (_, port),
+            talking(port) as (reader, writer),
+        ):
+            writer.write(post())
+            await reader.readuntil(b"\r\n\r\n")
+            for n in range(3):
+                go.set()
+                assert await reader.readexactly(14) == b"9\r\ndata: %d\n\n\r\n" % n
+            assert await reader.readexactly(5) == b"0\r\n\r\n"
 
     within(run, main)
 
@@ -170,11 +173,13 @@ def test_upstream_dying_in_a_stream_cuts_the_client(run) -> None:
         await writer.drain()
 
     async def main() -> None:
-        async with upstream(script) as (client, _), serving(Relay(client)) as (_, port):
-            async with talking(port) as (reader, writer):
-                writer.write(post())
-                got = await reader.read()
-                assert got.endswith(b"4\r\npart\r\n")
+        async with (
+            upstream(script) as (client, _),
+            serving(Relay(client)) as (_, port),
+            talking(port) as (reader, writer),
+        ):
+            writer.write(post())
+            assert (await reader.read()).endswith(b"4\r\npart\r\n")
 
     within(run, main)
 

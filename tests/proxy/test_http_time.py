@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
+from collections.abc import AsyncGenerator
 
 from ostiary.proxy.exchange import ClientRequest, Head, Responder
 from ostiary.proxy.http_request import Limits
@@ -19,11 +21,21 @@ def stopped_reader(port: int) -> socket.socket:
     return client
 
 
-async def drip(writer: asyncio.StreamWriter, data: bytes) -> None:
-    """One byte now and then, so that the connection is never silent."""
-    for byte in data:
-        writer.write(bytes((byte,)))
-        await asyncio.sleep(0.01)
+@contextlib.asynccontextmanager
+async def dripping(writer: asyncio.StreamWriter, data: bytes) -> AsyncGenerator[None, None]:
+    """Send one byte now and then as long as the block lasts, so that the connection is never silent."""
+
+    async def drip() -> None:
+        for byte in data:
+            writer.write(bytes((byte,)))
+            await asyncio.sleep(0.01)
+
+    task = asyncio.get_running_loop().create_task(drip())
+    try:
+        yield
+    finally:
+        assert not task.done(), "the whole request was taken"
+        task.cancel()
 
 
 @LOOPS
@@ -36,8 +48,8 @@ def test_slow_head_is_answered_408(run) -> None:
             serving(kept, limits=Limits(head_timeout=0.2)) as (_, port),
             talking(port) as (reader, writer),
         ):
-            await drip(writer, post()[:30])
-            assert (await reader.read()).startswith(b"HTTP/1.1 408 ")
+            async with dripping(writer, post(b"{}", b"X: " + b"y" * 1000)):
+                assert (await reader.readline()).startswith(b"HTTP/1.1 408 ")
             assert not kept.asked
 
     within(run, main)
@@ -53,8 +65,8 @@ def test_slow_body_is_answered_408(run) -> None:
             serving(kept, limits=Limits(body_timeout=0.2)) as (_, port),
             talking(port) as (reader, writer),
         ):
-            await drip(writer, post(b"x" * 1000)[:80])
-            assert (await reader.read()).startswith(b"HTTP/1.1 408 ")
+            async with dripping(writer, post(b"x" * 1000)):
+                assert (await reader.readline()).startswith(b"HTTP/1.1 408 ")
             assert not kept.asked
 
     within(run, main)

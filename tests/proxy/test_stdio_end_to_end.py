@@ -17,8 +17,7 @@ import pytest
 from mcp import Client, StdioServerParameters
 from mcp.types import ElicitResult
 
-from tests.proxy.stdio_world import PREAMBLE, SRC, is_alive, request
-from tests.proxy.test_child import gone
+from tests.proxy.stdio_world import PREAMBLE, SRC, gone, is_alive, request
 
 HERE = Path(__file__).parent
 ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{SRC}{os.pathsep}{HERE.parents[1]}"}

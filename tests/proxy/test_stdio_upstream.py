@@ -19,7 +19,7 @@ from ostiary.proxy.stdio_upstream import ChildLimits, StdioUpstream
 from tests.proxy.stdio_world import (
     ECHO,
     Remembering,
-    is_alive,
+    gone,
     modern,
     notification,
     on_asyncio,
@@ -453,14 +453,20 @@ def test_session_is_unknown_to_another_grant_and_after_delete() -> None:
             pid = opened.messages[0]["result"]["pid"]
             foreign = await asked.ask(request("ping", 5), session=opened.session, grant="other")
             assert (foreign.status, foreign.messages[0]["id"]) == (404, 5)
-            gone = Remembering()
             headers = ((b"mcp-session-id", opened.session),)
-            asked.upstream.send(UpstreamRequest("DELETE", headers, b"", grant="g"), gone)
-            await gone.over.wait()
-            assert gone.status == 200
+            for method in ("GET", "DELETE"):
+                stolen = Remembering()
+                asked.upstream.send(UpstreamRequest(method, headers, b"", grant="other"), stolen)
+                await stolen.over.wait()
+                assert stolen.status == 404
+            assert (await asked.ask(request("ping", 4), session=opened.session)).status == 200
+            deleted = Remembering()
+            asked.upstream.send(UpstreamRequest("DELETE", headers, b"", grant="g"), deleted)
+            await deleted.over.wait()
+            assert deleted.status == 200
             assert (await asked.ask(request("ping", 6), session=opened.session)).status == 404
             await asked.upstream.close()
-            assert not is_alive(int(pid))
+            assert gone([int(pid)], 3.0)
 
     on_uvloop(main)
 
@@ -636,7 +642,7 @@ def test_closed_upstream_takes_nothing_and_leaves_no_process() -> None:
         async with upstream(server(ECHO)) as asked:
             got = await asked.ask(request("ping"))
             await asked.upstream.close()
-            assert not is_alive(int(got.messages[0]["result"]["pid"]))
+            assert gone([int(got.messages[0]["result"]["pid"])], 3.0)
             after = await asked.ask(request("ping"))
             assert after.failed is not None
             assert not after.failed.written

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ostiary.calls.journal import Committed, Entry, Exceeded, NotStored, Reply
+from ostiary.store.connection import connect
 from ostiary.store.sqlite import LockBusyError
 from ostiary.store.upkeep import Intervals
 from tests.store.writing import QUIET, SECOND, Times, World, denial, intent, outcome, runs, together
@@ -314,9 +315,9 @@ def test_two_stores_on_one_file_spend_one_quota(state_dir: Path) -> None:
 def test_a_process_whose_clock_is_behind_counts_from_the_latest_row(state_dir: Path) -> None:
     """P4.1: two clocks that differ must not let a window be spent twice."""
     world = World(state_dir)
-    behind = Times(boot=world.times.boot - 30 * SECOND)
+    behind = Times()
     with world.store() as ahead, world.store(clock=behind.clock()) as late:
-        behind.pass_(-30)
+        world.times.pass_(30)
         ahead.commit([intent("a", runs(ceiling=1))])
         late.commit([intent("b", runs(ceiling=1, key="other"))])
         world.times.pass_(59)
@@ -354,3 +355,38 @@ def test_the_durability_level_sets_how_a_commit_is_synced(
     with World(state_dir).store(durability=durability, intervals=QUIET) as store:
         assert store._connection.execute("PRAGMA synchronous").fetchone() == (level,)
         assert store._connection.execute("PRAGMA wal_autocheckpoint").fetchone() == (0,)
+
+
+def test_a_long_log_is_started_over_by_the_writer(state_dir: Path) -> None:
+    """Readers and copying alone would let it grow for as long as there is load."""
+    world = World(state_dir)
+    with world.store(intervals=Intervals(sync=3600, min_free=0, restart=1)) as store:
+        store.commit([intent(f"a{number}") for number in range(50)])
+        side = connect(state_dir / "ostiary.db")
+        assert store.upkeep is not None
+        store.upkeep._step(side)
+        assert store.needs_thread
+        size = (state_dir / "ostiary.db-wal").stat().st_size
+
+        for number in range(3):
+            store.commit([intent(f"b{number}")])
+
+        assert not store.needs_thread
+        assert (state_dir / "ostiary.db-wal").stat().st_size == size
+        side.close()
+
+
+def test_a_damaged_checkpoint_does_not_stop_the_upkeep(state_dir: Path) -> None:
+    world = World(state_dir)
+    with world.store():
+        pass
+    world.sql("INSERT INTO checkpoints VALUES (1, 1, 'x', x'00')")
+
+    with world.store(intervals=Intervals(sync=0.005, checkpoint=0.005, min_free=0)) as store:
+        assert store.upkeep is not None
+        store.commit([intent("a")])
+        while not store.upkeep.sync_trouble:
+            pass
+
+        assert store.upkeep.sync_trouble == "the newest checkpoint cannot be read"
+        assert store.commit([intent("b")], wait_ms=250) == [OK]

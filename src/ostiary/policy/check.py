@@ -45,12 +45,17 @@ def _warning(code: str, message: str, at: Place, hint: str | None) -> Diagnostic
 
 
 def _hide_place(policy: Policy) -> Place:
-    return next((place for pointer, place in policy.places.items() if pointer.endswith("/hide")), _NOWHERE)
+    return policy.places.get(f"{_base(policy)}/hide", _NOWHERE)
 
 
 def _tool_place(policy: Policy, name: str) -> Place:
-    ending = child("/tools", name)
-    return next((place for pointer, place in policy.places.items() if pointer.endswith(ending)), _NOWHERE)
+    return policy.places.get(child(f"{_base(policy)}/tools", name), _NOWHERE)
+
+
+def _base(policy: Policy) -> str:
+    """The pointer of the policy itself: `/servers/NAME`, or empty for a document of one policy."""
+    first = next(iter(policy.places), "")
+    return "/".join(first.split("/", 3)[:3]) if first.startswith("/servers/") else ""
 
 
 def _unknown_arguments(policy: Policy, tool: str, rules: ToolRules, schema: object) -> list[Diagnostic]:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from ostiary.policy.canonical import revision
 from ostiary.policy.diagnostic import Diagnostic, PolicyError
 from ostiary.policy.formats.detect import read_document
-from ostiary.policy.formats.draft import Draft
+from ostiary.policy.formats.draft import Draft, child
 from ostiary.policy.model import Document, Place, Policy
 from ostiary.policy.source import MapNode, Node, SourceFault, decode
 
@@ -77,10 +77,22 @@ def _policies(found: Document) -> tuple[Policy, ...]:
 
 def _finished(draft: Draft, found: Document) -> Document:
     """With revisions and places; formats 1 and 4 are told apart by what the whole document used."""
-    places = dict(draft.places)
-    single = None if found.single is None else _stamped(draft, found.single, places)
-    servers = {name: _stamped(draft, policy, places) for name, policy in found.servers.items()}
-    return Document(found.file, single, servers)
+    if found.single is not None:
+        return Document(found.file, _stamped(draft, found.single, draft.places))
+    by_server = _places_by_server(draft)
+    servers = {
+        name: _stamped(draft, policy, by_server[child("/servers", name)])
+        for name, policy in found.servers.items()
+    }
+    return Document(found.file, None, servers)
+
+
+def _places_by_server(draft: Draft) -> dict[str, dict[str, Place]]:
+    found: dict[str, dict[str, Place]] = {}
+    for pointer, place in draft.places.items():
+        server = "/".join(pointer.split("/", 3)[:3])
+        found.setdefault(server, {})[pointer] = place
+    return found
 
 
 def _stamped(draft: Draft, policy: Policy, places: dict[str, Place]) -> Policy:

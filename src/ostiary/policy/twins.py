@@ -22,6 +22,7 @@ _IGNORABLE: Final = frozenset(
 )
 _ASCII_DROPPED: Final = {code: None for code in (*range(33), 127)}
 _MAX_CLEAN: Final = 256
+_MAX_ROUNDS: Final = 8
 _MAX_NAMES: Final = 5_000
 _MAX_DEPTH: Final = 8
 
@@ -33,6 +34,17 @@ def fold(name: str) -> str:
     """
     if name.isascii():
         return name.translate(_ASCII_DROPPED).lower()
+    text = name
+    for _ in range(_MAX_ROUNDS):
+        folded = _fold_once(text)
+        if folded == text:
+            break
+        text = folded
+    return text
+
+
+def _fold_once(name: str) -> str:
+    """One round. Dropping a character can bring together others that then compose."""
     text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
     return "".join(
         char

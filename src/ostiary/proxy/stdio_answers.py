@@ -190,7 +190,7 @@ class Answer:
             self._turns.complain("the server sent an event that is not a JSON-RPC message; dropped")
             return
         if seen.kind == "response" and self.seen is not None:
-            if self._answered or seen.id != self.seen.id or type(seen.id) is not type(self.seen.id):
+            if self._answered or seen.id != self.seen.id:
                 self._turns.complain("the server answered a request that was not asked here; dropped")
                 return
             self._answered = True

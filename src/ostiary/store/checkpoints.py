@@ -11,7 +11,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from ostiary.audit.chain import Checkpoint, Head, checkpoint_body, read_checkpoint
-from ostiary.errors import CallerFault
+from ostiary.errors import CallerFault, GatewayFault
 
 _CONTEXT = b"ostiary checkpoint 1\n"
 
@@ -51,7 +51,8 @@ def write(connection: sqlite3.Connection, seed: bytes, heads: Mapping[str, Head]
     """Sign where the chains end and store it; False when nothing was added since the last.
 
     The rows up to `heads` must be synced. Another process may have seen a chain grow further:
-    no chain is ever said to be shorter than before. Raises sqlite3.Error.
+    no chain is ever said to be shorter than before. Raises sqlite3.Error, and
+    GatewayFault when the newest checkpoint was damaged.
     """
     chains = {writer: (head.rows, head.hash.hex()) for writer, head in heads.items()}
     connection.execute("BEGIN IMMEDIATE")
@@ -60,7 +61,10 @@ def write(connection: sqlite3.Connection, seed: bytes, heads: Mapping[str, Head]
         row = connection.execute(newest).fetchone()
         number, previous = 1, ""
         if row is not None:
-            last = read_checkpoint(row[0])
+            try:
+                last = read_checkpoint(row[0])
+            except msgspec.MsgspecError as error:
+                raise GatewayFault("the newest checkpoint cannot be read", hint="run audit verify") from error
             number, previous = last.number + 1, digest_of(row[0])
             for writer, head in last.chains.items():
                 if writer not in chains or chains[writer][0] < head[0]:

@@ -65,7 +65,7 @@ def boot_id() -> str:
 class BootClock:
     """The clock of a process. Sources of time can be replaced to test it."""
 
-    __slots__ = ("_base", "_boot", "_boot_id", "_correction", "_floor", "_wall", "_zero")
+    __slots__ = ("_boot", "_boot_id", "_floor", "_line", "_wall")
 
     def __init__(
         self,
@@ -77,18 +77,19 @@ class BootClock:
         self._wall = wall
         self._boot = boot
         self._boot_id = boot_id() if this_boot is None else this_boot
-        self._zero = boot()  # boot time at which the clock stood at `_base`
-        self._base = wall()
-        self._correction = 0  # what is left to slew, either way
-        self._floor = self._base
+        # At which boot time the clock stood at which wall time, and what is left to slew. One
+        # tuple, because the loop reads it while another thread may replace it.
+        self._line = (boot(), wall(), 0)
+        self._floor = self._line[1]
 
     def now(self) -> int:
         """The time, never less than any time returned before."""
-        elapsed = self._boot() - self._zero
-        now = self._base + elapsed
-        if self._correction:
+        zero, base, correction = self._line
+        elapsed = max(0, self._boot() - zero)
+        now = base + elapsed
+        if correction:
             most = elapsed * SLEW_PPM // 1_000_000
-            now += max(-most, min(most, self._correction))
+            now += max(-most, min(most, correction))
         self._floor = max(self._floor, now)
         return self._floor
 
@@ -105,11 +106,10 @@ class BootClock:
             base = anchor.wall + (boot - anchor.boot)
         else:
             base = max(wall, anchor.wall)
-        self._zero, self._base, self._correction = boot, base, 0
-        self._floor = self._base
+        self._line = (boot, base, 0)
+        self._floor = base
 
     def discipline(self) -> None:
         """Compare with the wall and start to slew; called now and then."""
-        now = self.now()
-        self._zero, self._base = self._boot(), now
-        self._correction = self._wall() - now
+        boot, now = self._boot(), self.now()
+        self._line = (boot, now, self._wall() - now)

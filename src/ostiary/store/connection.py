@@ -31,12 +31,16 @@ _MEANINGS: Final = {
 def connect(path: Path, durability: Durability = "process") -> sqlite3.Connection:
     """Open for writing, creating the file (0600) if needed.
 
-    Raises sqlite3.Error. The caller sees to it that one thread uses it at a time.
+    Raises sqlite3.Error, and GatewayFault on a file system that cannot keep a write-ahead log.
+    The caller sees to it that one thread uses it at a time.
     """
     if not path.exists():
         path.touch(mode=0o600)
     connection = sqlite3.connect(path, timeout=5.0, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA journal_mode = WAL")
+    (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    if mode != "wal":
+        connection.close()
+        raise GatewayFault(f"`{path}` cannot have a write-ahead log beside it", hint="use a local disk")
     connection.execute(f"PRAGMA synchronous = {'FULL' if durability == 'power' else 'NORMAL'}")
     connection.execute("PRAGMA wal_autocheckpoint = 0")
     connection.execute("PRAGMA trusted_schema = OFF")

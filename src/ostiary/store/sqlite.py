@@ -288,7 +288,6 @@ class SqliteStore:
         now = max(self.clock.now(), self.view.at)
         self.view.save(self._connection, self.keys.audit, now)
         self._snapshot_seq = self.view.seq
-        self.clock.discipline()
         save_anchor(self._connection, self.clock)
         for call, held in list(self._held.items()):
             if all(one.at + one.seconds * SECOND <= now for one in held):

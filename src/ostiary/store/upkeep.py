@@ -54,7 +54,11 @@ class Owner(Protocol):
 
 
 class Upkeep:
-    """The thread. `trouble` says why nothing may be allowed; `restart_wanted` asks the writer."""
+    """The thread. `trouble` says why nothing may be allowed; `restart_wanted` asks the writer.
+
+    `sync_trouble` is why the last copy, or the last checkpoint, did not work: rows are written,
+    but are not yet proof against a power cut or an editor.
+    """
 
     def __init__(self, owner: Owner, intervals: Intervals) -> None:
         self.trouble = ""
@@ -82,7 +86,10 @@ class Upkeep:
     def look(self) -> None:
         """See who else lives, how much disk is left, and that the file is still ours."""
         owner = self._owner
-        owner.alone = instances.live(owner.state) <= {owner.instance.id}
+        try:
+            owner.alone = instances.live(owner.state) <= {owner.instance.id}
+        except OSError:
+            owner.alone = False  # not known, so taken for shared
         self.trouble = self._trouble()
 
     def _trouble(self) -> str:
@@ -106,12 +113,12 @@ class Upkeep:
                 self.sync_trouble = ""
             except sqlite3.Error as error:
                 self.sync_trouble = meaning(error)
+            except (GatewayFault, OSError) as error:
+                self.sync_trouble = str(error)
             if time.monotonic() - looked >= self._every.look:
                 looked = time.monotonic()
-                try:
-                    self.look()
-                except GatewayFault as fault:
-                    self.trouble = fault.message
+                self._owner.clock.discipline()
+                self.look()
         if connection is not None:
             connection.close()
 

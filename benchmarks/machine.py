@@ -1,0 +1,119 @@
+"""Cores, processes and their CPU time. Linux only."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+HERE = Path(__file__).parent
+CACHE = HERE.parent / "build" / "benchmarks"
+_TICK = os.sysconf("SC_CLK_TCK")
+
+
+class MissingError(Exception):
+    """Something that a part of the run needs is not here; the text says what."""
+
+
+def compiled(name: str) -> Path:
+    """The program built from `native/NAME.c`, from the cache if its source has not changed."""
+    if sys.platform != "linux":
+        raise MissingError("load and upstream need Linux (epoll, /proc)")
+    compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    if compiler is None:
+        raise MissingError("no C compiler (cc, gcc or clang) for load and upstream")
+    source = HERE / "native" / f"{name}.c"
+    program = CACHE / f"{name}-{hashlib.sha256(source.read_bytes()).hexdigest()[:12]}"
+    if not program.exists():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        fresh = program.with_suffix(f".{os.getpid()}")
+        command = [compiler, "-O2", "-o", str(fresh), str(source)]
+        built = subprocess.run(command, capture_output=True, text=True, check=False)
+        if built.returncode:
+            raise MissingError(f"{source.name} does not compile:\n{built.stderr}")
+        fresh.rename(program)
+    return program
+
+
+def nginx_program() -> Path:
+    """Where nginx is."""
+    found = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
+    if found is None:
+        raise MissingError("nginx is not installed")
+    return Path(found)
+
+
+def cores() -> tuple[int, int]:
+    """One core for load and upstream, one for the gateways; the same where there is only one."""
+    allowed = sorted(os.sched_getaffinity(0))
+    return allowed[0], allowed[min(1, len(allowed) - 1)]
+
+
+@contextlib.contextmanager
+def pinned(core: int) -> Iterator[None]:
+    """Start processes on one core."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def free_port() -> int:
+    """A loopback port nobody listens on just now."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+@contextlib.contextmanager
+def running(command: Sequence[str], port: int, core: int, log: Path) -> Iterator[int]:
+    """Run `command` on `core` until the block ends; yields its process id once `port` is open."""
+    with log.open("wb") as output, pinned(core):
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+    try:
+        _await_port(process, port, log)
+        yield process.pid
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _await_port(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    deadline = time.monotonic() + 10
+    while True:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise MissingError(f"`{Path(str(process.args[0])).name}` does not listen:\n{log.read_text()}")
+        time.sleep(0.02)
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU time of all threads of a process, in nanosecond steps."""
+    total = 0
+    with contextlib.suppress(FileNotFoundError):  # a thread that ended while we look
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            total += int((thread / "schedstat").read_text().split()[0])
+    return total / 1e9
+
+
+def busy_seconds() -> float:
+    """CPU time that the whole machine spent on anything, in ticks of 10 ms."""
+    with Path("/proc/stat").open() as file:
+        times = [int(word) for word in file.readline().split()[1:9]]
+    return (sum(times) - times[3] - times[4]) / _TICK

@@ -1,0 +1,144 @@
+"""Short slices of load, in an order shuffled anew each round, and the CPU they cost."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.machine import busy_seconds, compiled, cores, cpu_seconds, pinned
+from benchmarks.world import Gateway, World
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How to load: connections, requests per second (0 as fast as they come), kind of answer."""
+
+    name: str
+    connections: int
+    rate: int = 0
+    kind: str = "json"
+
+
+ONE = Load("1 connection", 1)
+MANY = Load("32 connections", 32)
+FIXED = Load("1,500 requests/s", 64, rate=1500)
+EVENTS = Load("32 connections, event streams", 32, kind="events")
+LOADS = (ONE, MANY, FIXED, EVENTS)
+WITH_EVENTS = frozenset({"direct", "nginx", "ostiary"})
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What one slice showed. Times in microseconds; `foreign` is the share of one core that
+    other programs of the machine took meanwhile."""
+
+    rate: float
+    cpu: float
+    p50: float
+    p99: float
+    foreign: float
+
+
+@dataclass(frozen=True, slots=True)
+class Lengths:
+    """Milliseconds of one slice."""
+
+    warm: int
+    measure: int
+
+
+class Refuted(Exception):
+    """A figure would be worthless: an answer was not the expected one, or a record is missing."""
+
+
+Samples = dict[tuple[str, str], list[Sample]]
+"""By load and gateway."""
+
+
+def measure(world: World, lengths: Lengths, rounds: int, deadline: float) -> Samples:
+    """Run up to `rounds` rounds, fewer if `deadline` (monotonic) comes first."""
+    pairs = [
+        (load, gateway)
+        for load in LOADS
+        for gateway in world.gateways
+        if load.kind == "json" or gateway.name in WITH_EVENTS
+    ]
+    samples: Samples = {}
+    for number, order in enumerate(_shuffled(pairs, rounds)):
+        if number and time.monotonic() > deadline:
+            break
+        for load, gateway in order:
+            sample = _slice(world, gateway, load, lengths)
+            samples.setdefault((load.name, gateway.name), []).append(sample)
+        print(f"\rround {number + 1} of {rounds}", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
+    return samples
+
+
+def _shuffled(pairs: list[tuple[Load, Gateway]], rounds: int) -> Iterator[list[tuple[Load, Gateway]]]:
+    chance = random.Random()
+    for _ in range(rounds):
+        yield chance.sample(pairs, len(pairs))
+
+
+def _slice(world: World, gateway: Gateway, load: Load, lengths: Lengths) -> Sample:
+    answer = world.home / f"{load.kind}.answer"
+    words = [str(gateway.port), str(gateway.requests[load.kind]), str(answer), str(load.connections)]
+    words += [str(lengths.warm), str(lengths.measure), str(load.rate)]
+    before, started = _clocks(world, gateway), time.monotonic()
+    found = run_load(["http", *words])
+    lasted = time.monotonic() - started
+    gate, ours, machine = (after - start for after, start in zip(_clocks(world, gateway), before, strict=True))
+    gateway.calls += int(found["calls"])
+    return Sample(
+        rate=found["measured"] / found["seconds"],
+        cpu=gate / found["calls"] * 1e6,
+        p50=found["p50"],
+        p99=found["p99"],
+        foreign=max(0.0, (machine - gate - ours) / lasted),
+    )
+
+
+def _clocks(world: World, gateway: Gateway) -> tuple[float, float, float]:
+    """CPU seconds of the gateway, of load and upstream and ourselves, and of the whole machine."""
+    times = os.times()
+    own = times.user + times.system + times.children_user + times.children_system
+    gate = cpu_seconds(gateway.pid) if gateway.pid else 0.0
+    return gate, own + cpu_seconds(world.upstream_pid), busy_seconds()
+
+
+def run_load(words: list[str]) -> dict[str, float]:
+    """Run the load generator on its core; raises Refuted unless every answer was good."""
+    with pinned(cores()[0]):
+        process = subprocess.Popen(
+            [str(compiled("load")), *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+    out, errors = process.communicate(timeout=60)
+    if process.returncode:
+        raise Refuted(errors.strip() or f"load ended with {process.returncode}")
+    found: dict[str, float] = json.loads(out)
+    if found["good"] != found["calls"] or not found["measured"]:
+        raise Refuted(f"{found['good']:.0f} of {found['calls']:.0f} answers were good\n{errors[:1000]}")
+    return found
+
+
+def measure_pipes(world: World, lengths: Lengths, rounds: int) -> dict[str, list[float]]:
+    """Median latencies of one call after the other over a bare pipe and through the gate."""
+    upstream = [str(compiled("upstream")), "pipe", str(world.home / "result.json"), str(world.home / "tools.json")]
+    state = world.home / "state-pipe"
+    gate = [sys.executable, "-m", "ostiary", "proxy", "-p", str(world.home / "policy.json")]
+    gate += ["--state-dir", str(state), "--", *upstream]
+    files = [str(world.home / f"pipe.{name}") for name in ("hello", "request", "answer")]
+    found: dict[str, list[float]] = {"bare pipe": [], "ostiary": []}
+    for _ in range(rounds):
+        for name, command in (("bare pipe", upstream), ("ostiary", ["taskset", "-c", str(cores()[1]), *gate])):
+            words = ["pipe", *files, str(lengths.warm), str(lengths.measure), *command]
+            found[name].append(run_load(words)["p50"])
+    return found

@@ -1,0 +1,77 @@
+"""A small server of the official Python SDK 2.x over HTTP, for the modern era. Argument: port."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+from mcp.server.mcpserver import Context, Image, MCPServer
+from pydantic import BaseModel
+
+PIXEL = bytes.fromhex(
+    "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c6360000002"
+    "00000500010d0a2db40000000049454e44ae426082"
+)
+
+server = MCPServer("modern", version="1", instructions="say hello")
+
+
+class Sum(BaseModel):
+    total: int
+    parts: list[int]
+
+
+class Colour(BaseModel):
+    name: str
+
+
+@server.tool()
+def add(numbers: Annotated[list[int], "what to add"]) -> Sum:
+    """Adds up."""
+    return Sum(total=sum(numbers), parts=numbers)
+
+
+@server.tool()
+def fail(why: str) -> str:
+    """Fails."""
+    raise ValueError(why)
+
+
+@server.tool()
+def picture() -> Image:
+    """A picture."""
+    return Image(data=PIXEL, format="png")
+
+
+@server.tool()
+async def count(to: int, context: Context) -> str:
+    """Reports progress."""
+    for number in range(1, to + 1):
+        await context.report_progress(number, to, f"step {number}")
+    return "counted"
+
+
+@server.tool()
+async def ask(context: Context) -> str:
+    """Asks the user."""
+    answer = await context.elicit("which colour?", Colour)
+    return f"{answer.action}"
+
+
+@server.resource("demo://one", title="One")
+def one() -> str:
+    return "the one resource"
+
+
+@server.resource("demo://item/{number}")
+def item(number: str) -> str:
+    return f"item {number}"
+
+
+@server.prompt()
+def greet(name: str) -> str:
+    """Greets."""
+    return f"say hello to {name}"
+
+
+server.run("streamable-http", host="127.0.0.1", port=int(sys.argv[1]))

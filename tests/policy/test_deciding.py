@@ -1,0 +1,441 @@
+"""Decisions beyond single cases: availability, charges, schemas, twins, methods, explanations."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any, Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ostiary.errors import CallerFault
+from ostiary.policy.compile import Compiled, compile_policy
+from ostiary.policy.decide import decide, filters_lists, visible
+from ostiary.policy.decision import Charge, Decision, Question
+from ostiary.policy.definition import Catalogue
+from ostiary.policy.explain import explain, explain_lines
+from ostiary.policy.methods import decide_method, filters_items, item_visible
+from ostiary.policy.model import Limit, MethodRules, Policy, Rule, Test, ToolRules, Validation, Window
+from ostiary.policy.schema import MAX_BYTES, SchemaError, advertised, compile_schema
+from ostiary.policy.twins import fold
+from tests.policy.world import catalogue_of, compiled_from, definition
+
+HIDING = {"(no policy)", "(hidden)", "(default deny)", "(unknown tool)", "(drift)", "(name twin)"}
+
+
+def _compiled(rules: ToolRules, **more: Any) -> Compiled:
+    return compile_policy(Policy(format=4, default="deny", tools={"x": rules}, **more))
+
+
+# --- availability -----------------------------------------------------------------------------
+
+
+def test_steps_six_to_eight_give_one_identical_message() -> None:
+    """P2.16: the message does not tell a hidden tool from one that does not exist."""
+    compiled = compiled_from(
+        {"version": "1", "default": "deny", "hide": ["a"], "tools": {"b": {}, "c": {}, "D": {}}}
+    )
+    catalogue = catalogue_of(["a", "c", "d"], ["c"])
+    answers = {name: decide(compiled, Question(name, {}, catalogue=catalogue)) for name in "abcDe"}
+    assert [answers[name].rules[0] for name in "abcDe"] == [
+        "(hidden)", "(unknown tool)", "(drift)", "(name twin)", "(default deny)",
+    ]  # fmt: skip
+    for name, answer in answers.items():
+        assert answer.message == f'Tool "{name}" is not available'
+
+
+names = st.sampled_from(["a", "A", "b", "B ", "c", "*", "d"])
+
+
+@given(
+    default=st.sampled_from(("allow", "deny")),
+    hide=st.frozensets(names, max_size=2),
+    listed=st.sets(names, max_size=3),
+    advertised_names=st.none() | st.sets(names, max_size=4),
+    drifted=st.sets(names, max_size=2),
+    locked=st.booleans(),
+    tool=names,
+)
+def test_a_tool_is_listed_exactly_when_a_call_gets_past_step_eight(
+    default: Literal["allow", "deny"],
+    hide: frozenset[str],
+    listed: set[str],
+    advertised_names: set[str] | None,
+    drifted: set[str],
+    locked: bool,
+    tool: str,
+) -> None:
+    """P2.16: hidden, default-denied, unknown, drifted and twin names are absent from tools/list."""
+    policy = Policy(format=4, default=default, hide=hide, tools={name: ToolRules() for name in listed})
+    compiled = compile_policy(policy)
+    catalogue = catalogue_of(None if advertised_names is None else list(advertised_names), list(drifted))
+    decision = decide(compiled, Question(tool, {}, catalogue=catalogue, locked=locked))
+    seen = visible(compiled, tool, catalogue, locked=locked)
+    assert seen == HIDING.isdisjoint(decision.rules)
+    if not seen and (advertised_names is None or tool in advertised_names) and tool not in drifted | {"*"}:
+        assert filters_lists(compiled, locked=locked)
+
+
+def test_lists_are_left_alone_only_where_nothing_can_be_missing() -> None:
+    """P2.16, P8.1: an allow-all policy and monitor mode filter nothing."""
+    assert filters_lists(None)
+    assert not visible(None, "x", None)
+    assert not filters_lists(compile_policy(Policy(format=4, default="allow")))
+    assert filters_lists(compile_policy(Policy(format=4, default="allow")), locked=True)
+    assert filters_lists(compile_policy(Policy(format=4, default="deny")))
+    assert filters_lists(compile_policy(Policy(format=4, default="allow", hide_all=True)))
+    assert not filters_lists(compile_policy(Policy(format=4, default="deny", monitor=True)))
+    assert visible(compile_policy(Policy(format=4, default="deny", monitor=True)), "x", None)
+
+
+def test_monitor_mode_decides_the_same_and_says_so() -> None:
+    """P8.1: enforcement is the caller's."""
+    compiled = compile_policy(Policy(format=4, default="deny", monitor=True))
+    assert compiled.monitor
+    assert decide(compiled, Question("x", {})).rules == ("(default deny)",)
+
+
+def test_default_deny_names_the_twin_in_the_reasons() -> None:
+    """P3.6: the record shows which name was imitated."""
+    decision = decide(_compiled(ToolRules()), Question("X", {}))
+    assert decision.rules == ("(default deny)",)
+    assert decision.reasons[0].endswith("its name only folds to `x`")
+
+
+def test_implied_default_allow_is_noted_on_unlisted_tools_only() -> None:
+    """P1.6, P2.17: what let the call pass is on record."""
+    policy = Policy(format=2, default="allow", implied_default=True, tools={"x": ToolRules()})
+    compiled = compile_policy(policy)
+    assert decide(compiled, Question("y", {})).rules == ("(intercept default allow)",)
+    assert decide(compiled, Question("x", {})).rules == ()
+
+
+def test_rules_for_all_tools_apply_to_unlisted_tools_and_come_last() -> None:
+    """P2.11: under default allow nothing escapes them."""
+    always = Rule("/all_tools/deny_if/0", (Test(("a",), "eq", "x"),))
+    own = Rule("/tools/x/deny_if/0", ())
+    policy = Policy(
+        format=4, default="allow", all_tools=ToolRules(deny_if=(always,)), tools={"x": ToolRules(deny_if=(own,))}
+    )
+    compiled = compile_policy(policy)
+    assert decide(compiled, Question("y", {"a": "x"})).rules == ("/all_tools/deny_if/0",)
+    both = ("/tools/x/deny_if/0", "/all_tools/deny_if/0")
+    assert decide(compiled, Question("x", {"a": "x"})).rules == both
+    assert decide(compiled, Question("y", {"A": "x"})).rules == ("(argument twin)",)
+
+
+def test_decisions_carry_the_revision() -> None:
+    """P2.17: whichever way it goes."""
+    compiled = _compiled(ToolRules(), revision="sha256:r")
+    for question in (Question("x", {}), Question("y", {}), Question("x", {}, stopped=True)):
+        assert decide(compiled, question).revision == "sha256:r"
+
+
+def test_a_tool_name_in_a_message_is_short_and_printable() -> None:
+    """P2.16: a name from outside cannot forge lines or flood a log."""
+    message = decide(_compiled(ToolRules()), Question("a\nb" + "c" * 1000, {})).message
+    assert message.isprintable()
+    assert len(message) < 200
+
+
+def test_a_rule_that_does_not_fit_its_operator_does_not_compile_and_is_named() -> None:
+    """P3.3: a policy that got past a loader still fails closed."""
+    for value in ((), ("a", True), {"a": "b"}, None):
+        bad = Rule("/tools/x/require/0", (Test(("a",), "in", value),))
+        with pytest.raises(CallerFault, match="/tools/x/require/0"):
+            _compiled(ToolRules(require=(bad,)))
+    with pytest.raises(CallerFault, match="requires nothing"):
+        _compiled(ToolRules(require=(Rule("/r", ()),)))
+    with pytest.raises(CallerFault, match="is not an operator"):
+        _compiled(ToolRules(require=(Rule("/r", (Test(("a",), "like", "x"),)),)))
+
+
+# --- charges -----------------------------------------------------------------------------------
+
+
+def _charge(limit: Limit, arguments: dict[str, object] | None = None, **who: str) -> Charge:
+    question = Question("x", arguments or {}, **who)
+    decision = decide(_compiled(ToolRules(limits=(limit,))), question)
+    assert decision.effect == "allow", decision.reasons
+    (charge,) = decision.charges
+    return charge
+
+
+CALLS = Limit("/tools/x/limits/0", "calls", Window(60), 10)
+
+
+def test_counter_keys_are_canonical_json_of_what_p4_5_lists() -> None:
+    """P4.5: server, grant, tool, counter, window, scope."""
+    charge = _charge(CALLS, grant="g", server="s")
+    assert charge.key == '["s","g","tools/x","calls","60s",[["grant","g"]]]'
+    assert charge.bucket_of == charge.key
+
+
+@pytest.mark.parametrize(
+    ("scope", "changed", "same"),
+    [
+        (("grant",), "grant", "user"),
+        (("user",), "user", "grant"),
+        (("server",), "server", "grant"),
+        (("org",), "org", "grant"),
+        (("track",), "track", "grant"),
+        (("user", "grant"), "grant", "org"),
+    ],
+)
+def test_each_scope_counts_apart_by_its_own_value_only(scope: tuple[str, ...], changed: str, same: str) -> None:
+    """P4.2: scopes are dimensions of the counter."""
+    limit = replace(CALLS, scope=scope)
+    first = _charge(limit)
+    assert _charge(limit, **{changed: "other"}).key != first.key
+    assert _charge(limit, **{same: "other"}).key == first.key
+
+
+def test_argument_scopes_include_the_grant_and_conceal_the_value() -> None:
+    """P4.2: one grant's values do not use up another's; keys are recorded and hold no value."""
+    limit = replace(CALLS, scope=(), scope_paths=(("to",),))
+    charge = _charge(limit, {"to": "someone@example.org"}, grant="g")
+    assert "someone" not in charge.key
+    assert charge.key != _charge(limit, {"to": "someone@example.org"}, grant="h").key
+    assert charge.key != _charge(limit, {"to": "other"}, grant="g").key
+    assert charge.bucket_of == _charge(limit, {"to": "other"}, grant="g").bucket_of != charge.key
+
+
+def test_argument_buckets_follow_values_not_spellings() -> None:
+    """P4.2: 1, 1.0 and 1e0 share a bucket; 1, "1" and true do not; null and missing share one."""
+    limit = replace(CALLS, scope_paths=(("to",),))
+
+    def key(value: object) -> str:
+        return _charge(limit, {"to": value}).key
+
+    assert key(1) == key(1.0)
+    assert len({key(1), key("1"), key(True), key("true"), key(None), key("null")}) == 6
+    assert key(None) == _charge(limit, {}).key
+
+
+def test_concealment_can_be_keyed() -> None:
+    """P4.2: a deployment puts a keyed digest in place of the plain one."""
+    limit = replace(CALLS, scope_paths=(("to",),))
+    policy = Policy(format=4, default="deny", tools={"x": ToolRules(limits=(limit,))})
+    compiled = compile_policy(policy, conceal=lambda text: f"<{len(text)}>")
+    (charge,) = decide(compiled, Question("x", {"to": "abc"})).charges
+    assert '"<5>"' in charge.key
+
+
+def test_slots_and_window_of_one_limit_are_two_charges() -> None:
+    """P4.1: a window counts calls, slots count those that run."""
+    limit = replace(CALLS, max_concurrent=2, lease_seconds=600)
+    window, slots = decide(_compiled(ToolRules(limits=(limit,))), Question("x", {})).charges
+    assert (window.window, slots.window) == (Window(60), None)
+    assert (slots.ceiling, slots.lease_seconds) == (2, 600)
+    assert window.key != slots.key
+
+
+def test_calendar_and_sliding_windows_do_not_share_counters() -> None:
+    """P4.1: they mean different things."""
+    calendar = replace(CALLS, window=Window(60, calendar=True))
+    assert _charge(calendar).key != _charge(CALLS).key
+
+
+def test_a_tool_called_all_tools_does_not_share_counters_with_every_tool() -> None:
+    """P4.5: the two are told apart in the key."""
+    limits = ToolRules(limits=(CALLS,))
+    policy = Policy(format=4, default="deny", all_tools=limits, tools={"all_tools": limits})
+    own, every = decide(compile_policy(policy), Question("all_tools", {})).charges
+    assert own.key != every.key
+
+
+def test_refund_words_and_message_travel_with_the_charge() -> None:
+    """P4.4: what the ledger needs is on the charge."""
+    charge = _charge(replace(CALLS, refund="on_error", message="Slow down."))
+    assert charge.refund_on_error
+    assert charge.message == "Slow down."
+
+
+def test_remembered_decisions_do_not_mix_callers() -> None:
+    """P4.2: what is remembered for one caller is never given to another."""
+    compiled = _compiled(ToolRules(limits=(replace(CALLS, scope=("grant", "user", "org", "track")),)))
+    keys = {
+        decide(compiled, Question("x", {}, **{field: value})).charges[0].key
+        for field in ("grant", "user", "org", "track", "server")
+        for value in ("p", "q")
+    }
+    assert len(keys) == 10
+
+
+# --- schemas -----------------------------------------------------------------------------------
+
+
+def _validated(schema: object, arguments: dict[str, object]) -> Decision:
+    rules = ToolRules(validation=Validation("/tools/x/validate", schema=True))
+    catalogue = Catalogue({"x": definition("x", schema)})
+    return decide(_compiled(rules), Question("x", arguments, catalogue=catalogue))
+
+
+def _deep(levels: int) -> dict[str, object]:
+    schema: dict[str, object] = {}
+    for _ in range(levels):
+        schema = {"not": schema}
+    return schema
+
+
+def test_schema_depth_is_bounded_at_thirty_two() -> None:
+    """P3.8: one level more denies and is named."""
+    assert compile_schema(_deep(31)) is not None
+    with pytest.raises(SchemaError, match="deeper than 32"):
+        compile_schema(_deep(32))
+
+
+def test_schema_size_is_bounded() -> None:
+    """P3.8: beyond 256 kB denies and is named."""
+    decision = _validated({"description": "x" * MAX_BYTES}, {})
+    assert decision.reasons == ("advertised schema is larger than 256 kB",)
+
+
+@pytest.mark.parametrize("reference", ["http://127.0.0.1:1/a", "file:///etc/hostname", "other.json", "#anchor"])
+def test_references_that_are_not_pointers_inside_are_refused(reference: str) -> None:
+    """P3.8: nothing is fetched or opened."""
+    with pytest.raises(SchemaError, match="inside itself"):
+        compile_schema({"properties": {"a": {"items": {"$ref": reference}}}})
+
+
+def test_an_unknown_dialect_is_refused_and_not_fetched() -> None:
+    """P3.8: `$schema` is a reference too."""
+    with pytest.raises(SchemaError):
+        compile_schema({"$schema": "http://127.0.0.1:1/meta"})
+
+
+def test_a_schema_that_multiplies_work_is_refused_at_once() -> None:
+    """P3.8: 2^30 visits are counted, not made."""
+    definitions: dict[str, object] = {"d30": {"type": "string"}}
+    for at in range(30):
+        inner = {"$ref": f"#/$defs/d{at + 1}"}
+        definitions[f"d{at}"] = {"allOf": [inner, inner]}
+    started = time.perf_counter()
+    decision = _validated({"properties": {"a": {"$ref": "#/$defs/d0"}}, "$defs": definitions}, {"a": "x"})
+    assert decision.effect == "deny"
+    assert "multiplies work" in decision.reasons[0]
+    assert time.perf_counter() - started < 2
+
+
+def test_recursive_work_is_judged_by_the_depth_of_the_document() -> None:
+    """P3.8: a grammar with two branches is fine for flat arguments and refused for deep ones."""
+    grammar = {
+        "properties": {"e": {"$ref": "#/$defs/e"}},
+        "$defs": {"e": {"anyOf": [{"properties": {"l": {"$ref": "#/$defs/e"}}}, {"properties": {"r": {"$ref": "#/$defs/e"}}}]}},
+    }
+    deep: dict[str, object] = {}
+    for _ in range(40):
+        deep = {"l": deep}
+    assert _validated(grammar, {"e": {"l": {"r": {}}}}).effect == "allow"
+    assert "multiplies work" in _validated(grammar, {"e": deep}).reasons[0]
+
+
+def test_a_schema_that_only_refers_to_itself_is_refused() -> None:
+    """P3.8: such a cycle never descends."""
+    with pytest.raises(SchemaError, match="without descending"):
+        compile_schema({"allOf": [{"$ref": "#"}]})
+
+
+def test_a_nested_address_is_refused() -> None:
+    """P3.8: `$id` inside would change what a pointer means."""
+    with pytest.raises(SchemaError, match="address"):
+        compile_schema({"properties": {"a": {"$id": "http://x.example/", "type": "string"}}})
+
+
+def test_compiled_schemas_are_remembered_by_digest_and_bounded() -> None:
+    """P3.8: the same definition compiles once; many definitions do not fill memory."""
+    first = definition("x", {"type": "object"})
+    assert advertised(first) is advertised(first)
+    kept = advertised(first)
+    for at in range(600):
+        advertised(definition("x", {"minProperties": at}))
+    assert advertised(first) is not kept
+
+
+def test_the_reason_of_a_schema_failure_names_keyword_and_place() -> None:
+    """P2.10: enough to correct the call, without the value."""
+    decision = _validated({"properties": {"a": {"properties": {"b": {"type": "integer"}}}}}, {"a": {"b": "s3cret"}})
+    assert decision.reasons == ("`type` fails at `/a/b`",)
+    assert "`type` fails at `/a/b`" in decision.message
+
+
+def test_linear_patterns_stay_fast_on_the_classic_bomb() -> None:
+    """P3.8: patterns run on a linear engine."""
+    started = time.perf_counter()
+    assert _validated({"properties": {"a": {"pattern": "^(a+)+$"}}}, {"a": "a" * 50_000 + "b"}).effect == "deny"
+    assert time.perf_counter() - started < 2
+
+
+# --- twins --------------------------------------------------------------------------------------
+
+
+@given(st.text(max_size=12))
+def test_folding_is_stable(text: str) -> None:
+    """P3.5: folding twice changes nothing more."""
+    assert fold(fold(text)) == fold(text)
+
+
+def test_ascii_and_general_folding_agree() -> None:
+    """P3.5: the fast way for plain names is the same function."""
+    for code in range(128):
+        assert fold(f"a{chr(code)}") == fold(f"a{chr(code)}\u200b")
+
+
+def test_remembered_clean_keys_do_not_hide_a_twin_deeper_down() -> None:
+    """P3.5: the same top-level keys may hold other objects the next time."""
+    rules = ToolRules(deny_if=(Rule("/d", (Test(("opts", "force"), "eq", True),)),))
+    compiled = _compiled(rules)
+    assert decide(compiled, Question("x", {"opts": {"other": 1}})).effect == "allow"
+    assert decide(compiled, Question("x", {"opts": {"Force": True}})).rules == ("(argument twin)",)
+    assert decide(compiled, Question("x", {"opts": {"other": 1}})).effect == "allow"
+
+
+# --- methods -------------------------------------------------------------------------------------
+
+
+def test_items_of_allowed_lists_are_shown_as_they_could_be_read() -> None:
+    """P6: a list shows what a read would get."""
+    policy = Policy(
+        format=4, default="deny", resources=MethodRules(allow=("file:///srv/**",), deny=("file:///srv/secret/**",))
+    )
+    compiled = compile_policy(policy)
+    assert filters_items(compiled, "resources")
+    for uri in ("file:///srv/a", "file:///srv/secret/a", "file:///etc/passwd", "file:/srv/secret/a"):
+        read = decide_method(compiled, "resources/read", {"uri": uri}, from_server=False)
+        assert item_visible(compiled, "resources", uri) == (read.effect == "allow")
+    assert not filters_items(compile_policy(Policy(format=4, default="allow")), "prompts")
+    assert filters_items(None, "prompts")
+
+
+def test_method_denials_do_not_repeat_long_names() -> None:
+    """P6: the message is short and printable."""
+    decision = decide_method(None, "x\n" * 500, {}, from_server=False)
+    assert decision.message.isprintable()
+    assert len(decision.message) < 200
+
+
+# --- explain --------------------------------------------------------------------------------------
+
+
+def test_explain_has_the_documented_shape() -> None:
+    """P2.17: version, decision, rules, message, revision, unchecked."""
+    decision = decide(_compiled(ToolRules(), revision="sha256:r"), Question("x", {}))
+    assert explain(decision) == {
+        "v": 1,
+        "decision": "allow",
+        "rules": [],
+        "message": "",
+        "revision": "sha256:r",
+        "unchecked": ["P2.8", "P2.10"],
+    }
+
+
+def test_explanation_in_words_names_rules_reasons_and_charges() -> None:
+    """P2.17: reasons for people."""
+    denied = decide(_compiled(ToolRules()), Question("y", {}))
+    assert "rule: (default deny)" in explain_lines(denied)
+    assert any(line.startswith("reason: ") for line in explain_lines(denied))
+    allowed = decide(_compiled(ToolRules(limits=(CALLS,))), Question("x", {}))
+    assert "charge: 1 of 10 in 60 s (/tools/x/limits/0)" in explain_lines(allowed)
