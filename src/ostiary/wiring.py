@@ -135,7 +135,7 @@ def _upstream(options: ProxyOptions, child_gone: asyncio.Event) -> Upstream:
     if options.upstream is not None:
         return HttpUpstream(options.upstream)
     upstream = StdioUpstream(
-        Command(options.command), single=options.listen is None, on_exit=lambda status: child_gone.set()
+        Command(options.command), single=options.listen is None, on_exit=lambda _status: child_gone.set()
     )
     upstream.start()
     return upstream
@@ -194,7 +194,7 @@ async def _serve_stdio(
         writing=writing,
         on_signal=child.signal if child is not None else None,
     )
-    watching = asyncio.ensure_future(_stop_with_child(downstream, child_gone))
+    watching = asyncio.create_task(_stop_with_child(downstream, child_gone))  # noqa: TID251 - ended below
     await downstream.run()
     watching.cancel()
     await upstream.close()

@@ -33,7 +33,10 @@ def test_a_path_reader_never_answers_with_a_dot_or_a_separator(text: str) -> Non
     assert not any(mark in part for part in parts for mark in "/\\\x00")
 
 
-@pytest.mark.parametrize("text", ["", "a", "./a", "~", "~root/x", "C:\\x", "/a\x00", "/a\n", "/%2E%2e/", "/a/...", "/" + "a" * 5000])
+@pytest.mark.parametrize(
+    "text",
+    ["", "a", "./a", "~", "~root/x", "C:\\x", "/a\x00", "/a\n", "/%2E%2e/", "/a/...", "/" + "a" * 5000],
+)
 def test_paths_with_no_certain_reading_are_refused(text: str) -> None:
     """P3.7: relative ones too: where they start is unknown."""
     with pytest.raises(ArgumentError):
@@ -56,20 +59,55 @@ def test_every_spelling_of_an_ipv4_address_is_the_same_host(value: int) -> None:
     """P3.7: decimal, octal, hexadecimal and shortened, against the C library."""
     dotted = socket.inet_ntoa(value.to_bytes(4, "big"))
     first, rest = value >> 24, value & 0xFFFFFF
-    for spelling in (dotted, str(value), hex(value), f"0{value:o}", f"{first}.{rest}", f"0x{first:X}.0{rest:o}"):
+    for spelling in (
+        dotted,
+        str(value),
+        hex(value),
+        f"0{value:o}",
+        f"{first}.{rest}",
+        f"0x{first:X}.0{rest:o}",
+    ):
         assert url.read_host(spelling) == dotted == socket.inet_ntoa(socket.inet_aton(spelling))
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        "", "http://", "http:///x", "http://a b/", "http://a\tb/", "http://u@h/", "http://u:p@h/", "http:\\\\h\\",
-        "http://h\\@g/", "http://h:x/", "http://h:99999/", "http://h:/", "http://[::1", "http://[fe80::1%25eth0]/",
-        "http://a..b/", "http://.a/", "http://-a/", "http://a-/", "http://a_-/", "http://%61/", "http://1.2.3.4.5/",
-        "http://256.1.1.1/", "http://1.2.3.08/", "http://0x/x@", "http://a\u200bb/", "http://a\uff0fb/",
-        "http://fa\u00df.de/", "//h/x", "h/x", "h?x", "http://" + "a" * 64 + "/", "1http://h/", "http://h\u3002\u3002g/",
+        "",
+        "http://",
+        "http:///x",
+        "http://a b/",
+        "http://a\tb/",
+        "http://u@h/",
+        "http://u:p@h/",
+        "http:\\\\h\\",
+        "http://h\\@g/",
+        "http://h:x/",
+        "http://h:99999/",
+        "http://h:/",
+        "http://[::1",
+        "http://[fe80::1%25eth0]/",
+        "http://a..b/",
+        "http://.a/",
+        "http://-a/",
+        "http://a-/",
+        "http://a_-/",
+        "http://%61/",
+        "http://1.2.3.4.5/",
+        "http://256.1.1.1/",
+        "http://1.2.3.08/",
+        "http://0x/x@",
+        "http://a\u200bb/",
+        "http://a\uff0fb/",
+        "http://fa\u00df.de/",
+        "//h/x",
+        "h/x",
+        "h?x",
+        "http://" + "a" * 64 + "/",
+        "1http://h/",
+        "http://h\u3002\u3002g/",
     ],
-)  # fmt: skip
+)
 def test_hosts_with_no_certain_reading_are_refused(text: str) -> None:
     """P3.7: an error, never a guess."""
     with pytest.raises(ArgumentError):
@@ -90,7 +128,9 @@ def test_reading_a_host_twice_gives_the_same(text: str) -> None:
 
 def test_url_parts() -> None:
     """P3.7: scheme, host and port, each in one spelling."""
-    assert url.read_url("HTTPS://Ex\u00e4mple.ORG.:8443/x?y@z#w") == url.Url("https", "xn--exmple-cua.org", 8443)
+    assert url.read_url("HTTPS://Ex\u00e4mple.ORG.:8443/x?y@z#w") == url.Url(
+        "https", "xn--exmple-cua.org", 8443
+    )
     assert url.read_url("http://[::FFFF:7f00:1]") == url.Url("http", "127.0.0.1", 0)
 
 

@@ -30,6 +30,8 @@ from tests.needs import needs_environment, needs_node, needs_npm_modules
 
 HERE = Path(__file__).parent
 WITHIN = 20.0
+FOREIGN = ("OSTIARY_", "PYTEST_")
+"""Variables that no process of a test is given: they configure the gate, or name the running test."""
 
 Json = Any
 
@@ -46,10 +48,10 @@ class Kind:
         """How its driver is started; skips the test where it is not installed."""
         script = str(HERE / "clients" / self.driver)
         if self.driver == "driver_python_1.py":
-            return [str(needs_environment("mcp1")), script]
+            return [str(needs_environment("mcp1")), "-W", "ignore", script]
         if self.driver.endswith(".mjs"):
             return [str(needs_node()), script, str(needs_npm_modules())]
-        return [sys.executable, script]
+        return [sys.executable, "-W", "ignore", script]
 
 
 PYTHON_2 = Kind("python-2-auto", "driver_python_2.py")
@@ -87,7 +89,7 @@ class Driver:
     """One driver process."""
 
     def __init__(self, command: Sequence[str]) -> None:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("OSTIARY_")}
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Annotated
 
-from mcp.server.mcpserver import Context, Image, MCPServer
+from mcp.server.mcpserver import Context, Elicit, Image, MCPServer, Resolve
 from pydantic import BaseModel
 
 PIXEL = bytes.fromhex(
@@ -51,11 +51,14 @@ async def count(to: int, context: Context) -> str:
     return "counted"
 
 
+def which_colour() -> Elicit[Colour]:
+    return Elicit("which colour?", Colour)
+
+
 @server.tool()
-async def ask(context: Context) -> str:
-    """Asks the user."""
-    answer = await context.elicit("which colour?", Colour)
-    return f"{answer.action}"
+def ask(colour: Annotated[Colour, Resolve(which_colour)]) -> str:
+    """Asks the user: in a second round on the modern era, by a request on the legacy one."""
+    return f"the colour is {colour.name}"
 
 
 @server.resource("demo://one", title="One")

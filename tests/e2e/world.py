@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from tests.e2e.driver import Http, Stdio
+from tests.e2e.driver import FOREIGN, Http, Stdio
 from tests.needs import ROOT, needs_environment, needs_npm_program, needs_program
 
 OSTIARY = [str(Path(sys.executable).parent / "ostiary")]
@@ -50,7 +50,7 @@ def published(name: str, *arguments: str) -> list[str]:
 
 def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
     """Ours, without anything that configures the gate."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("OSTIARY_")}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
     return kept | (dict(more) if more else {})
 
 

@@ -83,8 +83,10 @@ def test_decision_is_the_written_one(case: dict[str, Any]) -> None:
             [charge.rule, charge.amount, charge.ceiling, charge.window and charge.window.seconds]
             for charge in decision.charges
         ]
-        assert charges == [[rule, Decimal(amount), Decimal(ceiling), seconds]
-                           for rule, amount, ceiling, seconds in expected["charges"]]
+        assert charges == [
+            [rule, Decimal(amount), Decimal(ceiling), seconds]
+            for rule, amount, ceiling, seconds in expected["charges"]
+        ]
     if decision.effect == "deny":
         assert decision.message
         assert decision.reasons

@@ -72,6 +72,10 @@ LARGE = {
     + b'"tools": {"a": {"deny_if": ['
     + b",".join([b'{"conditions": []}'] * 10_001)
     + b"]}}}",
+    "too-many-patterns": SMALL
+    + b'"tools": {"a": {"deny_if": [{"conditions": ['
+    + b",".join(b'{"path": "args.a", "op": "regex", "value": "^a%d"}' % at for at in range(1_001))
+    + b"]}]}}}",
     "too-many-problems": b"{" + b",".join(b'"%d": 0' % key for key in range(300)) + b"}",
 }
 

@@ -82,13 +82,13 @@ def test_a_counter_with_lte_becomes_a_limit():
 
 
 def test_lt_allows_one_less():
-    """W21: `lt N` allows N-1, whole numbers only."""
+    """`lt N` allows N-1, whole numbers only."""
     found = _counted("{path: state.run.c, op: lt, value: 7}")
     assert found.limits[0].max == 6
 
 
 def test_the_cost_may_come_from_an_argument():
-    """W17-W19: costs stay exact, see P4.3."""
+    """Costs stay exact, see P4.3."""
     found = _counted(
         "{path: state.run.c, op: lte, value: 100}", "counter: c, window: day, increment_from: args.amount"
     )
@@ -102,14 +102,14 @@ def test_arguments_and_counter_in_one_rule_are_a_requirement_and_a_limit():
 
 
 def test_tool_names_with_dots_can_be_limited():
-    """W16: the counter's path is compared whole, never taken apart."""
+    """The counter's path is compared whole, never taken apart."""
     found = _counted("{path: state.browser.click.c, op: lte, value: 7}", tool="browser.click")
     assert [limit.max for limit in found.limits] == [7]
     assert _rules("- {name: n, rate_limit: 1/day}", "browser.click").limits[0].max == 1
 
 
 def test_rules_for_every_tool_go_to_all_tools_and_no_tool_is_called_star():
-    """W8: `*` is reserved."""
+    """`*` is reserved."""
     policy = _load(
         'version: "1"\ndefault: deny\ntools:\n  "*":\n    rules: [{name: n, rate_limit: 60/minute}]\n'
     )
@@ -128,14 +128,14 @@ def test_the_order_of_rules_is_kept():
 
 
 def test_a_counter_that_would_never_be_counted_is_an_error():
-    """W20: the rule looks like a limit and is none."""
+    """The rule looks like a limit and is none."""
     rule = "{name: n, conditions: [{path: args.a, op: eq, value: 1}], state: {counter: c, window: day}}"
     text = f'version: "1"\ntools:\n  run:\n    rules:\n      - {rule}\n'
     assert "uncounted-state" in _codes(text)
 
 
 def test_misspelt_keys_are_errors():
-    """W44: `hidden`, `defualt` and `rule` are not silently ignored."""
+    """`hidden`, `defualt` and `rule` are not silently ignored."""
     text = 'version: "1"\ndefualt: deny\nhidden: [x]\ntools:\n  a: {rules: []}\n  b: {rule: []}\n'
     problems = [each for each in _diagnostics(text) if each.code == "unknown-key"]
     assert [each.hint for each in problems] == [

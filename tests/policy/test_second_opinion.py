@@ -13,16 +13,61 @@ from tests.policy import naive
 from tests.policy.world import decide_case
 
 NUMBERS = (
-    "0", "-0.0", "1", "1.0", "1e0", "2", "5", "-3", "0.1", "0.10", "99.99", "1e19", "1e300", "1e309", "5e-324",
-    "9007199254740991", "9007199254740992", "9007199254740993.0", "0.12345678901234567890", "1e9999999",
-)  # fmt: skip
+    "0",
+    "-0.0",
+    "1",
+    "1.0",
+    "1e0",
+    "2",
+    "5",
+    "-3",
+    "0.1",
+    "0.10",
+    "99.99",
+    "1e19",
+    "1e300",
+    "1e309",
+    "5e-324",
+    "9007199254740991",
+    "9007199254740992",
+    "9007199254740993.0",
+    "0.12345678901234567890",
+    "1e9999999",
+)
 TEXTS = (
-    "", "a", "A", "main", " main", "admin", "5", "true", "/app", "/app/src/x", "/app/../etc/passwd", "//app//x",
-    "app/x", "/app/%2e%2e/x", "https://example.org/x", "HTTPS://Example.ORG.", "https://me@example.org/",
-    "http://2130706433/", "http://0x7f.1/", "127.0.0.1", "::1", "[::ffff:127.0.0.1]:80", "a.example.org",
-    "example.org\\x", "1.2.3", "1.2.3-rc.1", "v1.2.3", "2.0.0-alpha", "re\u0301", "ｍain", "x\u0000",
-)  # fmt: skip
-NAMES = ("a", "b", "opts", "A", "a\u200b", "ａ", "list", "x.y")
+    "",
+    "a",
+    "A",
+    "main",
+    " main",
+    "admin",
+    "5",
+    "true",
+    "/app",
+    "/app/src/x",
+    "/app/../etc/passwd",
+    "//app//x",
+    "app/x",
+    "/app/%2e%2e/x",
+    "https://example.org/x",
+    "HTTPS://Example.ORG.",
+    "https://me@example.org/",
+    "http://2130706433/",
+    "http://0x7f.1/",
+    "127.0.0.1",
+    "::1",
+    "[::ffff:127.0.0.1]:80",
+    "a.example.org",
+    "example.org\\x",
+    "1.2.3",
+    "1.2.3-rc.1",
+    "v1.2.3",
+    "2.0.0-alpha",
+    "re\u0301",
+    "ｍain",
+    "x\u0000",
+)
+NAMES: tuple[str, ...] = ("a", "b", "opts", "A", "a\u200b", "ａ", "list", "x.y")
 
 numbers = st.sampled_from(NUMBERS)
 safe_numbers = st.sampled_from(("0", "1", "2.5", "100", "-3", "0.1"))
@@ -45,11 +90,17 @@ def _wire_accepts(found: dict[str, str]) -> bool:
 
 values = st.recursive(
     scalar_texts,
-    lambda inner: st.one_of(st.lists(inner, max_size=3).map(lambda items: "[" + ",".join(items) + "]"), objects(inner)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3).map(lambda items: "[" + ",".join(items) + "]"), objects(inner)
+    ),
     max_leaves=5,
 )
-arguments = objects(values) | st.builds('{{"a":{},"list":[{}],"opts":{{"a":{}}},"x.y":{}}}'.format, values, *[scalar_texts] * 3)
-paths = st.sampled_from(("args.a", "args.b", "args.opts.a", "args.list", "args.opts.a.b")) | st.just(["args", "x.y"])
+arguments = objects(values) | st.builds(
+    '{{"a":{},"list":[{}],"opts":{{"a":{}}},"x.y":{}}}'.format, values, *[scalar_texts] * 3
+)
+paths = st.sampled_from(("args.a", "args.b", "args.opts.a", "args.list", "args.opts.a.b")) | st.just(
+    ["args", "x.y"]
+)
 
 
 def comparison(op: str, value: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
@@ -77,12 +128,24 @@ comparisons = st.one_of(
     comparison("host_in", st.sampled_from((["example.org"], ["*.example.org", "127.0.0.1"], "::1"))),
     comparison("url_scheme_in", st.sampled_from((["https"], ["http", "HTTPS"]))),
     comparison("cidr_in", st.sampled_from((["127.0.0.0/8"], "::/0"))),
-    comparison("semver", st.sampled_from(("^1.2.0", "~1.2.3", ">=1.0.0 <2.0.0", "=1.2.3 || >1.9.0", "^0.0.1"))),
-    comparison("json_schema", st.sampled_from(({"type": "string"}, {"required": ["a"]}, {"maximum": 5}, {"items": {"type": "integer"}}))),
-)  # fmt: skip
+    comparison(
+        "semver", st.sampled_from(("^1.2.0", "~1.2.3", ">=1.0.0 <2.0.0", "=1.2.3 || >1.9.0", "^0.0.1"))
+    ),
+    comparison(
+        "json_schema",
+        st.sampled_from(
+            ({"type": "string"}, {"required": ["a"]}, {"maximum": 5}, {"items": {"type": "integer"}})
+        ),
+    ),
+)
 leaves = st.one_of(
     st.builds(lambda path, test: {"path": path, **test}, paths, comparisons),
-    st.builds(lambda path, word, test: {"path": path, word: test}, paths, st.sampled_from(("any_of", "all_of")), comparisons),
+    st.builds(
+        lambda path, word, test: {"path": path, word: test},
+        paths,
+        st.sampled_from(("any_of", "all_of")),
+        comparisons,
+    ),
 )
 conditions = st.recursive(
     leaves,
@@ -103,7 +166,10 @@ schemas = st.sampled_from(
     (
         None,
         {"type": "object", "properties": {"a": {"type": "string"}}},
-        {"properties": {"a": {"type": "integer", "default": 3}, "opts": {"properties": {"A": {}}}}, "required": ["a"]},
+        {
+            "properties": {"a": {"type": "integer", "default": 3}, "opts": {"properties": {"A": {}}}},
+            "required": ["a"],
+        },
         {"properties": {"list": {"type": "array", "items": {"properties": {"b": {}}}}}},
         {"$ref": "http://127.0.0.1:1/x"},
     )
@@ -121,13 +187,19 @@ rules = st.fixed_dictionaries(
         "require": st.lists(predicates(1), max_size=2),
         "deny_if": st.lists(predicates(0), max_size=2),
         "limits": st.lists(limits, max_size=1),
-        "validate": st.sampled_from(({"schema": "advertised"}, {"required_args": True}, {"schema": "advertised", "extra": "deny"})),
+        "validate": st.sampled_from(
+            ({"schema": "advertised"}, {"required_args": True}, {"schema": "advertised", "extra": "deny"})
+        ),
         "wide_numbers": st.just(False),
     },
 )
 tool_names = st.sampled_from(("x", "x", "x", "y", "X", "x ", "ｘ", "*"))
 policies = st.fixed_dictionaries(
-    {"version": st.just("1"), "default": st.sampled_from(("allow", "deny")), "tools": st.dictionaries(st.sampled_from(("x", "y")), rules, min_size=1)},
+    {
+        "version": st.just("1"),
+        "default": st.sampled_from(("allow", "deny")),
+        "tools": st.dictionaries(st.sampled_from(("x", "y")), rules, min_size=1),
+    },
     optional={"hide": st.lists(st.sampled_from(("z", "w")), unique=True, min_size=1)},
 )
 calls = st.fixed_dictionaries(
@@ -135,7 +207,16 @@ calls = st.fixed_dictionaries(
         "policy": policies,
         "tool": tool_names,
         "arguments": arguments,
-        "tools": st.none() | st.lists(st.builds(lambda name, schema: {"name": name, "inputSchema": schema}, tool_names.filter("*".__ne__), schemas), unique_by=lambda item: item["name"], max_size=3),
+        "tools": st.none()
+        | st.lists(
+            st.builds(
+                lambda name, schema: {"name": name, "inputSchema": schema},
+                tool_names.filter("*".__ne__),
+                schemas,
+            ),
+            unique_by=lambda item: item["name"],
+            max_size=3,
+        ),
         "locked": st.booleans(),
         "stopped": st.just(False),
         "drifted": st.sampled_from(([], [], ["y"])),

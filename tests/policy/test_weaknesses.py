@@ -27,7 +27,9 @@ def _deny_if(condition: dict[str, Any]) -> dict[str, Any]:
     return {"deny_if": [{"conditions": [condition]}]}
 
 
-@pytest.mark.parametrize("name", ["Delete_Repo", "delete_repo ", " delete_repo", "delete\u200b_repo", "ｄelete_repo"])
+@pytest.mark.parametrize(
+    "name", ["Delete_Repo", "delete_repo ", " delete_repo", "delete\u200b_repo", "ｄelete_repo"]
+)
 def test_w7_other_spellings_of_a_guarded_tool_do_not_pass_under_default_allow(name: str) -> None:
     """P3.6: refused, and the known name is in the reasons but not in the message."""
     policy = {"version": "1", "default": "allow", "tools": {"delete_repo": {"deny_if": [{"conditions": []}]}}}
@@ -81,7 +83,14 @@ def test_w15_optional_arguments_alternatives_lists_and_dotted_keys_can_be_guarde
     guard = _deny_if({"path": "args.branch", "op": "eq", "value": "main"})
     assert _decide(guard, "{}").effect == "allow"
     assert _decide(guard, '{"branch":"main"}').effect == "deny"
-    either = _require({"any": [{"path": "args.a", "op": "eq", "value": 1}, {"not": {"path": "args.b", "op": "eq", "value": 1}}]})
+    either = _require(
+        {
+            "any": [
+                {"path": "args.a", "op": "eq", "value": 1},
+                {"not": {"path": "args.b", "op": "eq", "value": 1}},
+            ]
+        }
+    )
     assert _decide(either, '{"a":2,"b":2}').effect == "allow"
     listed = _deny_if({"path": "args.to", "any_of": {"op": "eq", "value": "root"}})
     assert _decide(listed, '{"to":["me","root"]}').effect == "deny"
@@ -142,6 +151,7 @@ def test_a_denial_never_repeats_an_argument_value() -> None:
 
 def test_format_two_compares_numbers_and_text_by_text() -> None:
     """P3.3: Intercept's documented comparison, and lists stay errors."""
+
     def outcome(value: Any, found: object, op: str = "eq") -> str:
         test = Test(("a",), op, value, numeric_text=True)
         rules = ToolRules(require=(Rule("/r", (test,)),))

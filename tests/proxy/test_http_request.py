@@ -133,6 +133,12 @@ REFUSED = {
     "authorization_twice": (400, post(b"{}", b"Authorization: Bearer a", b"Authorization: Bearer b")),
     "mcp_name_twice": (400, post(b"{}", b"Mcp-Name: a", b"MCP-NAME: a")),
     "content_type_twice": (400, post(b"{}", b"Content-Type: a/b", b"Content-Type: c/d")),
+    "upgrade_without_host": (400, head(b"Upgrade: h2c", b"Connection: upgrade")),
+    "upgrade_with_chunks_over_the_limit": (
+        413,
+        chunked(b"Upgrade: h2c", b"Connection: upgrade", body=b"3e9\r\n" + b"x" * 1001),
+    ),
+    "upgrade_with_malformed_chunks": (400, chunked(b"Upgrade: h2c", b"Connection: upgrade", body=b"x")),
     "unknown_expectation": (417, post(b"{}", b"Expect: tea")),
 }
 

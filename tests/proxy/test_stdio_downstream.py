@@ -443,6 +443,19 @@ def test_legacy_cancellation_is_posted_and_needs_no_answer_afterwards() -> None:
     on_uvloop(main)
 
 
+def test_end_of_input_does_not_wait_for_what_was_cancelled() -> None:
+    async def main() -> None:
+        async with client(drain=60.0) as one:
+            one.say(request("tools/call", 5), notification("notifications/cancelled", requestId=5))
+            call, cancelled = [await one.seen.get() for _ in range(2)]
+            cancelled.empty(202)
+            one.hang_up()
+            assert await one.rest() == b""
+            assert call.gone.is_set()
+
+    on_uvloop(main)
+
+
 def test_modern_cancellation_lets_go_of_the_exchange() -> None:
     async def main() -> None:
         async with client() as one:

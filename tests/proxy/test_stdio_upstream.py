@@ -578,6 +578,22 @@ def test_cancellation_on_a_shared_pipe_is_mapped_and_never_hits_a_neighbour() ->
     on_uvloop(main)
 
 
+def test_message_on_a_shared_pipe_that_names_nobody_reaches_no_neighbour() -> None:
+    async def main() -> None:
+        async with upstream(server(SHARED), single=False) as asked:
+            one = asked.send(modern("hold", 1, whose="one"))
+            two = asked.send(modern("hold", 1, whose="two"))
+            asked.send(modern("hold", 9, whose="nine"))
+            await asked.ask(notification("notifications/cancelled", requestId=9))
+            released = await asked.ask(modern("release", 1))
+            await one.over.wait()
+            await two.over.wait()
+            assert [sink.kind for sink in (one, two, released)] == [b"application/json"] * 3
+            assert "belongs to no client; dropped" in asked.log[0]
+
+    on_uvloop(main)
+
+
 def test_subscription_events_come_back_under_the_clients_own_id() -> None:
     async def main() -> None:
         code = f"""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 from ostiary.arguments.fault import ArgumentError
 
-_HEX = frozenset("0123456789abcdefABCDEF")
+_ENCODED = re.compile("%[0-9A-Fa-f]{2}")
 
 
 def refuse_controls(text: str) -> None:
@@ -24,13 +25,7 @@ def refuse_controls(text: str) -> None:
 
 def holds_percent_encoding(text: str) -> bool:
     """True when `text` holds `%` and two hexadecimal digits anywhere."""
-    at = text.find("%")
-    while at >= 0:
-        pair = text[at + 1 : at + 3]
-        if len(pair) == 2 and pair[0] in _HEX and pair[1] in _HEX:
-            return True
-        at = text.find("%", at + 1)
-    return False
+    return _ENCODED.search(text) is not None
 
 
 def refuse_dot_segments(text: str) -> None:
@@ -63,7 +58,7 @@ def is_dot_like(segment: str) -> bool:
 
 
 def refuse_folding_separators(text: str) -> None:
-    """Refuse characters that compatibility normalisation turns into `/`, `\\`, `.`, `%` or `:`."""
+    """Refuse characters that compatibility normalisation turns into separators or dots."""
     if text.isascii():
         return
     folded = unicodedata.normalize("NFKC", text)

@@ -14,6 +14,12 @@ from ostiary.arguments.fault import ArgumentError
 from ostiary.arguments.text import refuse_controls, refuse_folding_separators
 
 MAX_URL = 8192
+MAX_NAME = 253
+MAX_PORT = 65535
+_PORT_DIGITS = 5
+_PARTS = 4
+_BYTE = 255
+_PART_DIGITS = 16
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,31}\Z")
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\Z")
 _NUMERIC = re.compile(r"(?:[0-9]+|0[xX][0-9a-fA-F]*)\Z")
@@ -82,13 +88,11 @@ def read_host(text: str) -> str:
         return _read_ipv6(text[1:-1])
     if ":" in text:
         return _read_ipv6(text)
-    name = _to_ascii(text)
-    if name.endswith("."):
-        name = name[:-1]
+    name = _to_ascii(text).removesuffix(".")
     labels = name.split(".")
     if _NUMERIC.match(labels[-1]):
         return str(_read_ipv4(labels))
-    if len(name) > 253 or not all(_LABEL.match(label) for label in labels):
+    if len(name) > MAX_NAME or not all(_LABEL.match(label) for label in labels):
         raise ArgumentError("host is not a name")
     return name
 
@@ -114,10 +118,10 @@ def _read_authority(authority: str) -> tuple[str, int]:
     port = 0
     if tail:
         digits = tail[1:]
-        if tail[0] != ":" or not (digits.isascii() and digits.isdigit()) or len(digits) > 5:
+        if tail[0] != ":" or not (digits.isascii() and digits.isdigit()) or len(digits) > _PORT_DIGITS:
             raise ArgumentError("port is not a number")
         port = int(digits)
-        if port > 65535:
+        if port > MAX_PORT:
             raise ArgumentError("port is out of range")
     return read_host(host), port
 
@@ -137,11 +141,11 @@ def _to_ascii(text: str) -> str:
 
 def _read_ipv4(parts: list[str]) -> IPv4Address:
     """Read one to four numbers, decimal, octal or hexadecimal; the last fills what is left."""
-    if len(parts) > 4:
+    if len(parts) > _PARTS:
         raise ArgumentError("address has too many parts")
     numbers = [_read_number(part) for part in parts]
-    last_limit = 256 ** (5 - len(numbers))
-    if any(number > 255 for number in numbers[:-1]) or numbers[-1] >= last_limit:
+    last_limit = 256 ** (_PARTS + 1 - len(numbers))
+    if any(number > _BYTE for number in numbers[:-1]) or numbers[-1] >= last_limit:
         raise ArgumentError("address is out of range")
     value = numbers[-1]
     for index, number in enumerate(numbers[:-1]):
@@ -150,11 +154,11 @@ def _read_ipv4(parts: list[str]) -> IPv4Address:
 
 
 def _read_number(part: str) -> int:
-    if not part or len(part) > 16 or not _NUMERIC.match(part):
+    if not part or len(part) > _PART_DIGITS or not _NUMERIC.match(part):
         raise ArgumentError("address part is not a number")
     try:
         if part[:2] in ("0x", "0X"):
-            return int(part[2:] or "0", 16)
+            return int(part, 16)  # refuses a bare `0x`: zero to some readers, a name to others
         return int(part, 8 if part[0] == "0" and len(part) > 1 else 10)
     except ValueError as error:
         raise ArgumentError("address part is not a number") from error

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from ostiary.audit.record import Status
 from ostiary.policy.compile import Compiled
@@ -13,8 +14,7 @@ from ostiary.wire.message import Message
 Era = Literal["legacy", "modern"]
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """What one client message asks, and on whose behalf.
 
     `id` is the evaluation id. `received` is microseconds since the epoch. `policy` is the one
@@ -39,8 +39,7 @@ class Call:
     answers: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(msgspec.Struct, frozen=True):
     """The call is not forwarded. `kind` chooses the answer's code (denied, limited, …)."""
 
     kind: Literal["denied", "limited", "store", "upstream"]
@@ -49,13 +48,11 @@ class Refused:
     retry_after_ms: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Emptied:
+class Emptied(msgspec.Struct, frozen=True):
     """The gate itself answers a listing with nothing in it (P6)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Relayed:
+class Relayed(msgspec.Struct, frozen=True):
     """The upstream's answer was passed on, or its failure was reported to the client."""
 
 
@@ -65,25 +62,21 @@ Outcome = Refused | Emptied | Relayed
 # Commands that go out of the machine, and the replies that come in.
 
 
-@dataclass(frozen=True, slots=True)
-class Consult:
+class Consult(msgspec.Struct, frozen=True):
     """Get the upstream's tool list. The reply is a `Catalogue` or `NoCatalogue`."""
 
 
-@dataclass(frozen=True, slots=True)
-class NoCatalogue:
+class NoCatalogue(msgspec.Struct, frozen=True):
     """The tool list could not be read; `reason` is for people."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Forward:
+class Forward(msgspec.Struct, frozen=True):
     """Send the accepted bytes upstream and relay the answer. The reply is `Ended`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(msgspec.Struct, frozen=True):
     """How a forwarded call ended. `at` is microseconds since the epoch.
 
     `status` `not_sent` is claimed only when no byte was handed to the upstream.

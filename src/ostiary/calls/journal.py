@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from ostiary.audit.record import Record
 from ostiary.policy.decision import Charge
@@ -13,8 +14,7 @@ from ostiary.quotas.exceeded import Exceeded
 __all__ = ["Committed", "Entry", "Exceeded", "Journal", "NotStored", "Reply"]
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """One row to write, with the reservations it depends on.
 
     For an intent, `charges` are checked and reserved, all or none, in the same transaction as
@@ -31,13 +31,11 @@ class Entry:
     returns: tuple[Charge, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Committed:
+class Committed(msgspec.Struct, frozen=True):
     """The row and its reservations are durable; only now may anything be forwarded."""
 
 
-@dataclass(frozen=True, slots=True)
-class NotStored:
+class NotStored(msgspec.Struct, frozen=True):
     """The transaction failed and was undone: deny with `(store)`. `reason` is for operators."""
 
     reason: str

@@ -33,6 +33,9 @@ from ostiary.policy.reach import wants_catalogue
 Command = Consult | Entry | Forward
 Steps = Generator[Command, object, Outcome]
 
+CONSULT = Consult()
+FORWARD = Forward()
+
 RECORDED_AFTER = frozenset(
     {
         "initialize",
@@ -69,7 +72,7 @@ def _tool_call(call: Call) -> Steps:
     # (1)
     catalogue: Catalogue | None = None
     if call.policy is not None and (call.locked or wants_catalogue(call.policy)):
-        consulted = yield Consult()
+        consulted = yield CONSULT
         if isinstance(consulted, NoCatalogue):
             refusal = Refused("upstream", UNAVAILABLE, ("(unknown tool)",))
             return (yield from _refuse(call, refusal, (consulted.reason,)))
@@ -90,7 +93,7 @@ def _tool_call(call: Call) -> Steps:
         return refused
 
     # (4)
-    ended = cast("Ended", (yield Forward()))
+    ended = cast("Ended", (yield FORWARD))
 
     # (5)
     returned = _returned(charges, ended)
@@ -108,14 +111,14 @@ def _other(call: Call) -> Steps:
         yield Entry(records.decided(call, "event", "empty", verdict.rules))
         return Emptied()
     if _recorded_after(call):
-        ended = cast("Ended", (yield Forward()))
+        ended = cast("Ended", (yield FORWARD))
         yield Entry(records.passed(call, ended, verdict.rules))
         return Relayed()
     decision = "allow" if verdict.effect == "allow" else "deny"
     reply = yield Entry(records.decided(call, "intent", decision, verdict.rules, enforced=enforced))
     if isinstance(reply, NotStored):
         return Refused("store", STORE_DOWN, ("(store)",))
-    ended = cast("Ended", (yield Forward()))
+    ended = cast("Ended", (yield FORWARD))
     yield Entry(records.outcome(call, ended))
     return Relayed()
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from itertools import islice
+from collections.abc import Sequence
 from typing import cast
 
 from ostiary.audit.record import Kind, Record
@@ -34,10 +33,12 @@ def subject_of(call: Call) -> str:
 def argument_keys(call: Call) -> tuple[str, ...]:
     """Top-level argument names, bounded in number and length."""
     arguments = call.message.params.get("arguments")
-    if not isinstance(arguments, Mapping):
+    if not isinstance(arguments, dict) or not arguments:
         return ()
-    names = islice(cast("Mapping[str, object]", arguments), MAX_KEYS)
-    return tuple(name[:MAX_NAME] for name in names)
+    names = tuple(cast("dict[str, object]", arguments))
+    if len(names) > MAX_KEYS or max(map(len, names)) > MAX_NAME:
+        names = tuple(name[:MAX_NAME] for name in names[:MAX_KEYS])
+    return names
 
 
 def decided(  # noqa: PLR0913 - each is one field of the record

@@ -120,7 +120,9 @@ def _schema_default(schema: object, path: Path) -> object:
     """The default that the advertised schema declares for `path`, or None."""
     node: object = schema
     for name in path:
-        properties = cast("Mapping[str, object]", node).get("properties") if isinstance(node, Mapping) else None
+        properties = (
+            cast("Mapping[str, object]", node).get("properties") if isinstance(node, Mapping) else None
+        )
         if not isinstance(properties, Mapping):
             return None
         node = cast("Mapping[str, object]", properties).get(name)
@@ -138,9 +140,7 @@ def _dimensions(limit: Limit, question: Question) -> list[object]:
     return [[name, values[name]] for name in limit.scope]
 
 
-def _argument_dimensions(
-    limit: Limit, arguments: Arguments, conceal: Conceal, *, wide: bool
-) -> list[object]:
+def _argument_dimensions(limit: Limit, arguments: Arguments, conceal: Conceal, *, wide: bool) -> list[object]:
     """One pair for each `args.*` scope; null and missing share a bucket of their own (P4.2)."""
     found: list[object] = []
     for path in limit.scope_paths:

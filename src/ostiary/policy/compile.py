@@ -118,7 +118,9 @@ def compile_policy(policy: Policy, *, conceal: Conceal = conceal_by_digest) -> C
     """
     everywhere = {wide: _compile_rules(policy.all_tools, wide=wide) for wide in (False, True)}
     plans = {
-        name: _plan(rules, policy, everywhere, name=name) for name, rules in policy.tools.items() if name != "*"
+        name: _plan(rules, policy, everywhere, name=name)
+        for name, rules in policy.tools.items()
+        if name != "*"
     }
     try:
         methods = compile_methods(policy)

@@ -31,8 +31,10 @@ BLOCKED: Final = _Blocked()
 
 
 def read(arguments: Arguments, path: Path) -> object:
-    """The value at `path`; None when it is missing or null; BLOCKED when a step on the way is
-    neither an object nor missing: `args.a.b` says nothing certain about `{"a": ["b"]}`.
+    """The value at `path`, or None when it is missing or null.
+
+    BLOCKED when a step on the way is neither an object nor missing: `args.a.b` says nothing
+    certain about `{"a": ["b"]}`.
     """
     found: object = arguments
     for name in path:
@@ -166,5 +168,3 @@ def _each(each: Each, *, wide: bool) -> Evaluate:
         return combine(ABSENT if item is None and not sees_null else check(item) for item in items)
 
     return evaluate
-
-

@@ -75,9 +75,7 @@ def decide(compiled: Compiled | None, question: Question) -> Decision:
     return _charged(compiled, plan, question, definition)
 
 
-def _failures(
-    plan: ToolPlan, definition: ToolDefinition | None, question: Question
-) -> list[_Failure] | None:
+def _failures(plan: ToolPlan, definition: ToolDefinition | None, question: Question) -> list[_Failure] | None:
     """Every rule that denies these arguments, in the order of the document; None when none does."""
     arguments = question.arguments
     twin = argument_twin(plan.known_names(definition), arguments)
@@ -95,9 +93,7 @@ def _failures(
     return failures
 
 
-def _validate(
-    plan: ToolPlan, definition: ToolDefinition | None, question: Question
-) -> list[_Failure] | None:
+def _validate(plan: ToolPlan, definition: ToolDefinition | None, question: Question) -> list[_Failure] | None:
     """Step 10: what the advertised schema says, once for each `validate` that asks."""
     failures: list[_Failure] | None = None
     for validation in plan.validations:

@@ -62,6 +62,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         "unknown-operator": "there is no such operator",
         "bad-value": "the operator does not take this value",
         "bad-pattern": "the pattern is not one that RE2 can run",
+        "too-many-patterns": "the document holds more than 1,000 different patterns, which take memory",
         "bad-schema": "the schema cannot be used as a condition",
         # Limits
         "bad-window": "a window is `minute`, `hour`, `day` or a length such as `30s`",

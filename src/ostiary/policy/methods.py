@@ -193,9 +193,7 @@ def filters_items(compiled: HasMethods | None, kind: Literal["resources", "promp
     return not matcher.silent or matcher.default == "deny"
 
 
-def _refusal(
-    plan: MethodPlan, method: str, params: Mapping[str, object], *, from_server: bool
-) -> str | None:
+def _refusal(plan: MethodPlan, method: str, params: Mapping[str, object], *, from_server: bool) -> str | None:
     """The id of what denies `method`, or None.
 
     1. A deny pattern of `methods`. 2. Methods about one resource or prompt: its rules.

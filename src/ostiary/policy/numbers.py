@@ -32,13 +32,13 @@ def exact(value: object, *, wide: bool = False) -> Number | None:
     if isinstance(value, int) and not isinstance(value, bool):
         return value if -MAX_INTEGER <= value <= MAX_INTEGER or wide else None
     if isinstance(value, float):
-        return _double(value, wide)
+        return _double(value, wide=wide)
     if isinstance(value, Decimal):
-        return _decimal(value, wide)
+        return _decimal(value, wide=wide)
     return None
 
 
-def _double(value: float, wide: bool) -> Decimal | None:
+def _double(value: float, *, wide: bool) -> Decimal | None:
     """A float arrives only when its text is its own repr, so it survives the round trip."""
     if value - value != 0.0:  # infinite, or not a number
         return None
@@ -47,7 +47,7 @@ def _double(value: float, wide: bool) -> Decimal | None:
     return Decimal(repr(value))
 
 
-def _decimal(value: Decimal, wide: bool) -> Decimal | None:
+def _decimal(value: Decimal, *, wide: bool) -> Decimal | None:
     if not value.is_finite():
         return None
     if wide:

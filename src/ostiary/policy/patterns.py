@@ -72,7 +72,7 @@ def compile_glob(pattern: str) -> Callable[[str], bool]:
     """Compile a glob that must match the whole text.
 
     `*` any run of characters but `/`; `**` any run at all; `?` one character but `/`;
-    `[abc]`, `[a-z]`, `[!a]` one character of a class, never `/`; `\\` takes the next character
+    `[abc]`, `[a-z]`, `[!a]` one character of a class, never `/`; a backslash takes the next character
     as it is. Letters compare exactly.
 
     Raises:

@@ -25,6 +25,7 @@ _DEEPER: Final = (
     "contentSchema",
 )
 _MAX_NODES: Final = 20_000
+_INDEX_DIGITS: Final = 5
 
 
 class SchemaShapeError(ValueError):
@@ -156,7 +157,7 @@ def _step(found: object, name: str) -> object:
         members = cast("dict[str, object]", found)
         if name in members:
             return members[name]
-    elif isinstance(found, list) and name.isdecimal() and len(name) < 6:
+    elif isinstance(found, list) and name.isdecimal() and len(name) <= _INDEX_DIGITS:
         items = cast("list[object]", found)
         if int(name) < len(items):
             return items[int(name)]

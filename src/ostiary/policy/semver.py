@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Final
 
 MAX_VERSION: Final = 256
+_PARTS: Final = 3
 _NUMBER = r"(0|[1-9][0-9]{0,15})"
 _IDENTIFIER = r"(?:0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"
 _PRERELEASE = rf"(?:-({_IDENTIFIER}(?:\.{_IDENTIFIER})*))?"
@@ -79,12 +80,12 @@ def _bounds(comparator: str) -> Callable[[Version], bool]:
         raise VersionError("comparator is not readable")
     sign, text = match.group(1) or "=", match.group(2)
     low, given = _version_or_part(text)
-    if given < 3 and sign in ("=", ">", "<="):
+    if given < _PARTS and sign in ("=", ">", "<="):
         raise VersionError(f"`{sign}` needs a full version")
     if sign in ("^", "~"):
         high = _lowest(_next_of(low, given, caret=sign == "^"))
         return lambda version: low <= version < high
-    if sign == "<" and given < 3:
+    if sign == "<" and given < _PARTS:
         low = _lowest(low[:3])
     return _COMPARE[sign](low)
 
@@ -102,7 +103,7 @@ def _version_or_part(text: str) -> tuple[Version, int]:
     """A full version, or a shortened one filled with zeros, and how many parts were given."""
     partial = _PARTIAL.match(text)
     if partial is None:
-        return read_version(text), 3
+        return read_version(text), _PARTS
     major, minor = partial.groups()
     return (int(major), int(minor or 0), 0, 1, ()), 2 if minor is not None else 1
 
@@ -112,7 +113,7 @@ def _next_of(low: Version, given: int, *, caret: bool) -> tuple[int, int, int]:
     major, minor, patch = low[:3]
     if given == 1 or (caret and major > 0):
         return major + 1, 0, 0
-    if not caret or given == 2 or minor > 0:
+    if not caret or given == _PARTS - 1 or minor > 0:
         return major, minor + 1, 0
     return major, minor, patch + 1
 

@@ -18,10 +18,22 @@ from ostiary.policy.model import Path
 _INVISIBLE: Final = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})
 # Characters outside those categories that are drawn as nothing (Unicode: default ignorable).
 _IGNORABLE: Final = frozenset(
-    [0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x3164, 0xFFA0, *range(0x180B, 0x1810), *range(0xFE00, 0xFE10)]
+    [
+        0x034F,
+        0x115F,
+        0x1160,
+        0x17B4,
+        0x17B5,
+        0x3164,
+        0xFFA0,
+        *range(0x180B, 0x1810),
+        *range(0xFE00, 0xFE10),
+        *range(0xE0100, 0xE01F0),
+    ]
 )
-_ASCII_DROPPED: Final = {code: None for code in (*range(33), 127)}
+_ASCII_DROPPED: Final = dict.fromkeys((*range(33), 127))
 _MAX_CLEAN: Final = 256
+_MAX_CLEAN_LENGTH: Final = 1024
 _MAX_ROUNDS: Final = 8
 _MAX_NAMES: Final = 5_000
 _MAX_DEPTH: Final = 8
@@ -47,11 +59,7 @@ def _fold_once(name: str) -> str:
     """One round. Dropping a character can bring together others that then compose."""
     text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
     return "".join(
-        char
-        for char in text
-        if unicodedata.category(char) not in _INVISIBLE
-        and ord(char) not in _IGNORABLE
-        and not 0xE0100 <= ord(char) <= 0xE01EF
+        char for char in text if unicodedata.category(char) not in _INVISIBLE and ord(char) not in _IGNORABLE
     )
 
 
@@ -146,7 +154,7 @@ def argument_twin(names: Names, arguments: Mapping[str, object]) -> tuple[str, s
                     return key, known
         if len(names.clean) >= _MAX_CLEAN:
             names.clean.clear()
-        if sum(map(len, keys)) <= 1024:
+        if sum(map(len, keys)) <= _MAX_CLEAN_LENGTH:
             names.clean.add(keys)
     return _twin_below(names, arguments) if names.deep else None
 

@@ -33,12 +33,17 @@ def spellings(uri: str) -> tuple[str, ...]:
         raise ArgumentError("address has no scheme")
     scheme, slashes, authority, rest = match.groups()
     scheme = scheme.lower()
-    if scheme == "file" and not slashes and rest.startswith("/") and not authority:
-        normal = f"file://{rest}"
-    elif scheme == "file" and slashes and authority.lower() == "localhost":
+    if scheme == "file" and _is_local(slashes, authority, rest):
         normal = f"file://{rest}"
     elif slashes:
         normal = f"{scheme}://{authority.lower()}{rest}"
     else:
         normal = f"{scheme}:{authority}{rest}"
     return (uri,) if normal == uri else (uri, normal)
+
+
+def _is_local(slashes: str | None, authority: str, rest: str) -> bool:
+    """The two other ways to write `file:///x` (RFC 8089)."""
+    if slashes:
+        return authority.lower() == "localhost"
+    return not authority and rest.startswith("/")

@@ -24,7 +24,8 @@ class Banner(msgspec.Struct, frozen=True):
     def summary(self) -> str:
         """One line for standard error and for the audit log."""
         warning = f" [{', '.join(self.unsafe)}]" if self.unsafe else ""
-        return f"ostiary: {self.mode} in front of {self.target} as `{self.server}`, policy {self.policy}{warning}"
+        where = f"{self.mode} in front of {self.target} as `{self.server}`"
+        return f"ostiary: {where}, policy {self.policy}{warning}"
 
     def details(self) -> dict[str, str]:
         """What `instances/<id>.json` says of this gate."""

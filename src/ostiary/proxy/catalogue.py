@@ -66,11 +66,15 @@ class Catalogues:
         self._stale: set[Link] = set()
         self._waiting: dict[Link, list[Callable[[Consulted], None]]] = {}
 
+    def known(self, link: Link) -> Catalogue | None:
+        """The current list, or None when it has to be read."""
+        return None if link in self._stale else self._lists.get(link)
+
     def consult(self, asking: Asking, done: Callable[[Consulted], None]) -> None:
         """Give `done` the current list, reading it first where needed."""
         link = asking.link
-        known = self._lists.get(link)
-        if known is not None and link not in self._stale:
+        known = self.known(link)
+        if known is not None:
             done(known)
             return
         waiting = self._waiting.get(link)
@@ -88,6 +92,12 @@ class Catalogues:
         if not isinstance(page, str):
             reading.add(page)
         return self.catalogue(reading)
+
+    def listed(self, link: Link, page: Catalogue) -> None:
+        """The client has seen `page`: unless that is the whole of our own list, ours is in doubt."""
+        known = self._lists.get(link)
+        if known is None or _digests(known) != _digests(page):
+            self.invalidate(link)
 
     def invalidate(self, link: Link) -> None:
         """The list may have changed: read it again before the next call."""
@@ -119,11 +129,15 @@ class Catalogues:
 
     def settle(self, link: Link, result: Consulted) -> None:
         """Keep a list that was read, or report why it could not be, to everyone who waits."""
-        if isinstance(result, Catalogue):
-            before = self._lists.get(link)
+        before = self._lists.pop(link, None)
+        if isinstance(result, NoCatalogue):
+            # A list that could not be read again is not the current one any more.
+            self._stale.discard(link)
+        else:
             self._lists[link] = result
             if len(self._lists) > MAX_LINKS:
-                self._lists.popitem(last=False)
+                oldest, _ = self._lists.popitem(last=False)
+                self._stale.discard(oldest)
             if before is not None and (changed := _differences(before, result)):
                 self._on_changed(link, changed)
         for done in self._waiting.pop(link, ()):
@@ -209,6 +223,10 @@ def definition(name: str, raw: bytes, value: Mapping[str, object]) -> ToolDefini
     canonical = msgspec.json.encode(value, order="sorted")
     digest = f"sha256:{hashlib.sha256(canonical).hexdigest()}"
     return ToolDefinition(name, digest, value.get("inputSchema"), raw)
+
+
+def _digests(catalogue: Catalogue) -> dict[str, str]:
+    return {name: tool.digest for name, tool in catalogue.definitions.items()}
 
 
 def _differences(before: Catalogue, after: Catalogue) -> list[str]:

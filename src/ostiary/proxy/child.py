@@ -25,6 +25,9 @@ from ostiary.proxy.program import Command, find_program, why_not
 from ostiary.proxy.watchdog import Watchdog, report
 from ostiary.wire.lines import MAX_LINE, LineSplitter, TooLong
 
+SIGNAL_BASE = 128
+"""A death by signal N is reported as this plus N, as shells do."""
+
 _PR_SET_PDEATHSIG = 1
 
 
@@ -138,7 +141,7 @@ class Child:
             if not await self.wait(grace.term):
                 self.signal(signal.SIGKILL)
                 await self.wait(grace.kill)
-        return 128 + signal.SIGKILL if self.status is None else self.status
+        return SIGNAL_BASE + signal.SIGKILL if self.status is None else self.status
 
     def _feed(self, data: bytes) -> None:
         for line in self._lines.feed(data):
@@ -187,7 +190,7 @@ class Child:
         self._output.close()
         self._input.abort()
         # (4)
-        self.status = 128 - code if code < 0 else code
+        self.status = SIGNAL_BASE - code if code < 0 else code
         self._gone.set()
         self._events.exited(self.status)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 from ostiary.errors import UpstreamFault
@@ -9,6 +10,9 @@ from ostiary.proxy.exchange import Flow, Head, Upstream, UpstreamRequest
 from ostiary.wire.envelope import read_message
 from ostiary.wire.message import Message
 from ostiary.wire.sse import SseParser
+
+DEADLINE = 60.0
+"""Seconds until an answer must be complete: others wait for it, so no upstream may stretch it."""
 
 Collected = bytes | UpstreamFault
 """The bytes of the response message, or why there are none."""
@@ -24,10 +28,11 @@ def collect(
     """Send `request` and call `done` once with the response whose id is `message_id`."""
     sink = _Collector(message_id, limit, done)
     sink.flow = upstream.send(request, sink)
+    sink.timer = asyncio.get_running_loop().call_later(DEADLINE, sink.late)
 
 
 class _Collector:
-    __slots__ = ("_buffer", "_done", "_events", "_id", "_limit", "_size", "flow")
+    __slots__ = ("_buffer", "_done", "_events", "_id", "_limit", "_size", "flow", "timer")
 
     def __init__(self, message_id: str, limit: int, done: Callable[[Collected], None]) -> None:
         self._id = message_id
@@ -37,6 +42,7 @@ class _Collector:
         self._size = 0
         self._events: SseParser | None = None
         self.flow: Flow | None = None
+        self.timer: asyncio.TimerHandle | None = None
 
     def head(self, head: Head) -> None:
         kind = (head.header(b"content-type") or b"").partition(b";")[0].strip().lower()
@@ -79,10 +85,17 @@ class _Collector:
     def fault(self, fault: UpstreamFault) -> None:
         self._finish(fault)
 
+    def late(self) -> None:
+        """The deadline has passed."""
+        self._finish(UpstreamFault(f"no complete answer came within {DEADLINE:.0f} seconds", written=True))
+
     def _finish(self, collected: Collected) -> None:
         done, self._done = self._done, None
         if done is None:
             return
-        if self.flow is not None and not isinstance(collected, UpstreamFault) and self._events is not None:
-            self.flow.cancel()
+        if self.timer is not None:
+            self.timer.cancel()
+        if self.flow is not None:
+            self.flow.cancel()  # nothing that still comes is wanted; after the end this does nothing
+        self._buffer = []
         done(collected)

@@ -15,7 +15,7 @@ import msgspec
 
 from ostiary.errors import UpstreamFault
 from ostiary.proxy import stdio_ids
-from ostiary.proxy.child import Child, ChildEvents, Grace
+from ostiary.proxy.child import SIGNAL_BASE, Child, ChildEvents, Grace
 from ostiary.proxy.complaint import Complaints
 from ostiary.proxy.exchange import Flow, Header, Sink
 from ostiary.proxy.glance import Glance, broken_answer, glance
@@ -304,11 +304,13 @@ class Conversation:
             text = "requests from server to client are not available"
             self._child.write(to_line(error_body(seen.id_raw, METHOD_NOT_FOUND, text)) + b"\n")
             return
-        newest = None if self._mailbox.fetched else self._pending.newest()
-        if newest is None:
-            self._mailbox.put(line)
+        likely = () if self._mailbox.fetched else self._pending.likely()
+        if self._use.shared and len(likely) != 1:
+            self._complain(f"`{self._name}` sent a message that belongs to no client; dropped")
+        elif likely:
+            likely[-1].event(line)
         else:
-            newest.event(line)
+            self._mailbox.put(line)
 
     def _dropped(self) -> None:
         self._complain(
@@ -354,7 +356,9 @@ class Conversation:
 
     def _fate(self) -> str:
         status = self._child.status or 0
-        return f"was ended by signal {status - 128}" if status > 128 else f"exited with status {status}"  # noqa: PLR2004
+        if status > SIGNAL_BASE:
+            return f"was ended by signal {status - SIGNAL_BASE}"
+        return f"exited with status {status}"
 
     def _hold(self, full: bool) -> None:  # noqa: FBT001 - a callback of Outlet
         """Stop reading from the child while any consumer is far behind."""

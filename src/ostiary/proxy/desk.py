@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from typing import cast
 
 import msgspec
 
 from ostiary.calls.call import Call, Era
 from ostiary.calls.journal import Entry, Journal, Reply
+from ostiary.audit.keyed import KeyedDigest
 from ostiary.audit.record import Record
 from ostiary.identity.grant import Grant
 from ostiary.identity.handles import Handles
@@ -51,11 +53,8 @@ class Desk:
         self.clock = clock
         self.locked = pins is not None
         self._digest_key = digest_key
+        self.digest = KeyedDigest(digest_key)
         self.catalogues = Catalogues(upstream, mint=mint, pins=pins, on_changed=self._definitions_changed)
-
-    def digest(self, content: bytes) -> str:
-        """A keyed digest: the same content gives the same text, and a guess cannot be checked."""
-        return "hmac-sha256:" + hmac.digest(self._digest_key, content, "sha256").hex()
 
     def label(self, session: str) -> str:
         """A short name for a session in records; a session id itself is a credential."""
@@ -67,7 +66,7 @@ class Desk:
     def call(self, message: Message, era: Era, grant: Grant, session: Session, answers: str = "") -> Call:
         """Turn a message into the values that the machine works on."""
         arguments = message.params.get("arguments")
-        digest = self.digest(_encode(arguments)) if isinstance(arguments, Mapping) else ""
+        digest = self.digest(_encode(cast("object", arguments))) if isinstance(arguments, dict) else ""
         return Call(
             id=self.mint(),
             received=self.clock(),

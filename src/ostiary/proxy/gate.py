@@ -146,9 +146,12 @@ class Gate:
         return self._desk.sessions.get(grant.name, "", exclusive=peer == "stdio")
 
     def _withdrawn(self, message: Message, session: Session) -> bool:
-        """A cancel of a call that is not forwarded yet ends here, with the call."""
+        """A cancel of a call that is not forwarded yet ends here, with the call.
+
+        Only where ids belong to one client: elsewhere it could be somebody else's call.
+        """
         target = message.params.get("requestId")
-        if not isinstance(target, (str, int)):
+        if not session.exclusive or not isinstance(target, (str, int)):
             return False
         run = session.runs.get(id_key(target))
         return run is not None and run.withdraw()
@@ -160,8 +163,7 @@ class Gate:
         desk = self._desk
         session = self._session(grant, session_id, request.peer)
         headers = towards_upstream(request.headers, session_id, desk.own_headers)
-        reply_headers = tuple(header for header in headers if header[0] not in (b"accept", b"last-event-id"))
-        judge = Judge(desk, grant, session, "legacy", reply_headers)
+        judge = Judge(desk, grant, session, "legacy", headers)
         received, call_id = desk.clock(), desk.mint()
 
         def on_head(head: Head) -> None:

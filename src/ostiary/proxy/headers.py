@@ -36,22 +36,36 @@ ANSWER = frozenset(
 PARAM = b"mcp-param-"
 SESSION = b"mcp-session-id"
 
+_OF_THE_SESSION = frozenset({SESSION, b"mcp-protocol-version"})
+_OF_A_MESSAGE: tuple[Header, ...] = (
+    (b"content-type", b"application/json"),
+    (b"accept", b"application/json, text/event-stream"),
+)
+
 
 def towards_upstream(headers: Sequence[Header], session: bytes | None, own: Sequence[Header]) -> list[Header]:
     """The headers forwarded with a client's request: allowed ones, then the operator's own.
 
     An operator's header replaces a client's of the same name.
     """
-    taken = {name for name, _ in own}
-    kept = [
-        header
-        for header in headers
-        if (header[0] in REQUEST or header[0].startswith(PARAM)) and header[0] not in taken
-    ]
+    kept = [header for header in headers if header[0] in REQUEST or header[0].startswith(PARAM)]
+    if own:
+        taken = {name for name, _ in own}
+        kept = [header for header in kept if header[0] not in taken]
     if session is not None:
         kept.append((SESSION, session))
     kept.extend(own)
     return kept
+
+
+def for_own_request(headers: Sequence[Header], own: Sequence[Header]) -> tuple[Header, ...]:
+    """The headers of a POST of the gate's own, from those forwarded with a client's request.
+
+    What the client's headers say of its own message (method, name, parameters, place in a
+    stream) is left out: it would not be true of ours.
+    """
+    kept = tuple(header for header in headers if header[0] in _OF_THE_SESSION or header in own)
+    return (*_OF_A_MESSAGE, *kept)
 
 
 def towards_client(headers: Sequence[Header], session: bytes | None) -> list[Header]:

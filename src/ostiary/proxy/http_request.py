@@ -123,10 +123,11 @@ class RequestReader:
     def feed(self, data: bytes) -> None:
         """Take at most `SLICE` bytes. What the parser or a rule refuses sets `refused`."""
         self._raw += len(data)
+        upgraded_at = -1
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            self._ignore_upgrade(data[upgrade.args[0] :])
+            upgraded_at = upgrade.args[0]
         except httptools.HttpParserCallbackError as error:
             refused = error.__context__
             if not isinstance(refused, Refused):
@@ -137,6 +138,9 @@ class RequestReader:
             self.refuse(Refused(501, "unknown method") if known else Refused(400, "this is not http/1.1"))
         except httptools.HttpParserError:
             self.refuse(Refused(400, "malformed request"))
+        if upgraded_at >= 0:
+            # Not inside the handler above: a refusal is recognised by the context of its error.
+            self._ignore_upgrade(data[upgraded_at:])
         if self.phase != IDLE and self._raw > self._limits.head + SLICE:
             self._overlong()
 

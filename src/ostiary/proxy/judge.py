@@ -3,45 +3,72 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from typing import cast
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal
 
 from ostiary.calls.call import Era
 from ostiary.errors import UpstreamFault
 from ostiary.identity.grant import Grant
 from ostiary.policy.compile import Compiled
 from ostiary.policy.decide import filters_lists, visible
-from ostiary.policy.methods import decide_method
+from ostiary.policy.methods import decide_method, filters_items, item_visible
 from ostiary.policy.reach import passes_everything
 from ostiary.proxy.catalogue import Link
 from ostiary.proxy.desk import Desk
-from ostiary.proxy.exchange import Head, Header, UpstreamRequest
-from ostiary.proxy.sessions import IdKey, Session, id_key
+from ostiary.proxy.exchange import Flow, Head, Header, UpstreamRequest
+from ostiary.proxy.headers import for_own_request
+from ostiary.proxy.sessions import MAX_REPLIES, IdKey, Session, id_key
 from ostiary.wire import answers
 from ostiary.wire.envelope import read_message
-from ostiary.wire.lists import filter_tools
+from ostiary.wire.lists import filter_list, filter_tools
 from ostiary.wire.loose import read_answer
-from ostiary.wire.message import Message, Refusal
+from ostiary.wire.message import Message, Refusal, as_object
+from ostiary.wire.strict import fold
 
 log = logging.getLogger("ostiary.proxy")
 
 MAX_ANSWER = 16 * 1024 * 1024
 
-CHECKED = frozenset({"tools/list"})
+_ITEMS: Mapping[str, tuple[Literal["resources", "prompts"], str, str]] = {
+    "resources/list": ("resources", "resources", "uri"),
+    "resources/templates/list": ("resources", "resourceTemplates", "uriTemplate"),
+    "prompts/list": ("prompts", "prompts", "name"),
+}
+"""Listing methods apart from tools/list: the rules, the member of the result, what tells entries apart."""
+
+CHECKED = frozenset({"tools/list", *_ITEMS})
 """Methods whose answers are filtered, and so must be read strictly."""
 
 LIST_CHANGED = "notifications/tools/list_changed"
 WITHHELD = "the gateway withheld an answer of the upstream that it could not check"
+
+ASKED = "inputRequests"
+URL_ELICITATION = -32042
+"""The error by which a server asks for a URL elicitation (MCP 2025-11-25)."""
+
+_ASKED_FOLDED = fold(ASKED)
 
 
 class Judge:
     """Judges the messages of one upstream stream on behalf of one client.
 
     `own` is the id of the request that the stream answers (None on a GET stream) and
-    `own_method` its method.
+    `own_method` its method. `headers` are those forwarded with the request. `withheld` counts
+    what could not be told or read and was not passed on.
     """
 
-    __slots__ = ("_desk", "_era", "_grant", "_headers", "_link", "_own", "_own_method", "_session", "closed")
+    __slots__ = (
+        "_desk",
+        "_era",
+        "_grant",
+        "_headers",
+        "_link",
+        "_own",
+        "_own_method",
+        "_session",
+        "closed",
+        "withheld",
+    )
 
     def __init__(
         self,
@@ -49,7 +76,7 @@ class Judge:
         grant: Grant,
         session: Session,
         era: Era,
-        headers: tuple[Header, ...],
+        headers: Sequence[Header],
         own: IdKey | None = None,
         own_method: str = "",
     ) -> None:
@@ -62,6 +89,26 @@ class Judge:
         self._own_method = own_method
         self._link: Link = (grant.name, session.name)
         self.closed: bytes | None = None
+        self.withheld = 0
+
+    @property
+    def open(self) -> bool:
+        """True when no answer has to be looked into: nothing is hidden and nothing is denied."""
+        policy = self._desk.policy
+        return (
+            policy is not None and passes_everything(policy) and (policy.monitor or not self._desk.locked)
+        )
+
+    @property
+    def lists(self) -> bool:
+        """Whether the answer is a listing: read as a whole, since the policy may change meanwhile."""
+        return self._own_method in CHECKED
+
+    def quick(self, message_id: object) -> bool:
+        """Whether a plain result with this id can pass unread: it answers this request, and nothing else."""
+        return (
+            self._era == "legacy" and not self.lists and (type(message_id), message_id) == self._own
+        )
 
     def message(self, raw: bytes) -> bytes | None:
         """The bytes to pass on for one upstream message: the same, edited, or None for none.
@@ -84,31 +131,41 @@ class Judge:
         """Pass what cannot be read strictly only where nothing could be hidden in it."""
         answer = read_answer(raw)
         readable = self._era == "legacy" and answer is not None and self._method_of(answer) not in CHECKED
-        if answer is not None and (readable or transparent(policy)):
+        if answer is not None and (readable or self.open):
             return self._response(answer, policy)
-        if transparent(policy):
+        if self.open:
             return raw
+        rule = refusal.rule if isinstance(refusal, Refusal) else "(batch)"
+        self._withhold(rule)
         if answer is not None and answer.id is not None and id_key(answer.id) == self._own:
             self.closed = answers.error(answer.id, answers.INTERNAL, WITHHELD)
             return self.closed
-        rule = refusal.rule if isinstance(refusal, Refusal) else "(batch)"
-        log.warning("withheld a message of the upstream: %s", rule)
         return None
+
+    def _withhold(self, rule: str) -> None:
+        """Say so once for each stream: an upstream must not be able to fill the log."""
+        self.withheld += 1
+        if self.withheld == 1:
+            log.warning("withheld a message of the upstream: %s", rule)
 
     def _method_of(self, answer: Message) -> str:
         """The method that an answer belongs to; `tools/list` when that is not known."""
         assert answer.id is not None  # noqa: S101 - `read_answer` only gives answers with an id
-        key = id_key(answer.id)
-        if key == self._own:
+        if id_key(answer.id) == self._own:
             return self._own_method
-        run = self._session.runs.get(key)
-        return run.call.message.method if run is not None else "tools/list"
+        return self._session.method_of(answer.id) or "tools/list"
 
     def _notification(self, message: Message, policy: Compiled | None) -> bytes | None:
         if message.method == LIST_CHANGED:
             self._desk.catalogues.invalidate(self._link)
+        if self.open or _monitor(policy):
+            return message.raw
         verdict = decide_method(policy, message.method, message.params, from_server=True)
-        return message.raw if verdict.effect == "allow" or _monitor(policy) else None
+        if verdict.effect != "allow":
+            return None
+        if message.method.startswith("notifications/tasks") and self._asks_too_much(message.params, policy):
+            return None
+        return message.raw
 
     def _question(self, message: Message, policy: Compiled | None) -> bytes | None:
         """A request of the server: relayed and remembered, or answered by the gate (P6)."""
@@ -117,76 +174,112 @@ class Judge:
         if verdict.effect == "allow" or _monitor(policy):
             self._session.ask(message.id, message.method)
             return message.raw
-        self._desk.note("server-request-denied", message.method[:80], grant=self._grant.name)
-        body = answers.error(message.id, answers.DENIED, verdict.message or "denied by policy")
-        headers = [*self._headers, (b"content-type", b"application/json")]
-        self._desk.upstream.send(UpstreamRequest("POST", headers, body, grant=self._grant.name), _Discard())
+        if self._session.replies < MAX_REPLIES:
+            self._desk.note("server-request-denied", message.method[:80], grant=self._grant.name)
+            self._reply(answers.error(message.id, answers.DENIED, verdict.message or "denied by policy"))
         return None
+
+    def _reply(self, body: bytes) -> None:
+        """Answer the server ourselves, so that its tool does not hang."""
+        desk, discard = self._desk, _Discard(self._session)
+        headers = for_own_request(self._headers, desk.own_headers)
+        request = UpstreamRequest("POST", headers, body, grant=self._grant.name)
+        discard.flow = desk.upstream.send(request, discard)
 
     def _response(self, message: Message, policy: Compiled | None) -> bytes | None:
         if message.id is None:
             return message.raw
-        key = id_key(message.id)
-        if self._own is not None and key == self._own:
+        if self._own is not None and id_key(message.id) == self._own:
             self.closed = self.answer(message, self._own_method, policy)
             return self.closed
-        run = self._session.runs.get(key)
-        if run is None:
-            return message.raw if transparent(policy) else None
-        return self.answer(message, run.call.message.method, policy)
+        method = self._session.method_of(message.id)
+        if method is not None:
+            return self.answer(message, method, policy)
+        if self.open:
+            return message.raw
+        self._withhold("(unasked answer)")
+        return None
 
     def answer(self, message: Message, method: str, policy: Compiled | None) -> bytes:
         """The answer to a request of `method`, filtered where the policy hides something."""
+        modern = self._era == "modern"
         if method == "tools/list":
-            self._desk.catalogues.invalidate(self._link)
-            if policy is None or (filters_lists(policy) and not policy.monitor) or self._desk.locked:
-                return self._filtered(message, policy)
-        elif self._era == "modern" and not transparent(policy):
-            return self._inputs_checked(message, policy)
-        return message.raw
+            return self._tools(message, policy)
+        if self.open:
+            return message.raw
+        if "error" in message.envelope:
+            return self._error_checked(message, policy)
+        items = _ITEMS.get(method)
+        if items is None:
+            return self._inputs_checked(message, policy) if modern else message.raw
+        kind, member, by = items
+        if not filters_items(policy, kind):
+            return message.raw
+        return filter_list(
+            message, lambda key: item_visible(policy, kind, key), key=member, modern=modern, by=by
+        )
 
-    def answer_to_own(self, message: Message, method: str) -> bytes:
-        """The answer to the request of this stream, by the policy in force now."""
-        return self.answer(message, method, self._desk.policy)
-
-    def _filtered(self, message: Message, policy: Compiled | None) -> bytes:
-        catalogue = self._desk.catalogues.of_page(message)
+    def _tools(self, message: Message, policy: Compiled | None) -> bytes:
+        """A page of tools. What the client saw is what it will call, so our own list must agree."""
         locked = self._desk.locked
+        if not filters_lists(policy, locked=locked):
+            self._desk.catalogues.invalidate(self._link)
+            return message.raw
+        page = self._desk.catalogues.of_page(message)
+        self._desk.catalogues.listed(self._link, page)
 
         def keep(name: str) -> bool:
-            return visible(policy, name, catalogue, locked=locked)
+            return visible(policy, name, page, locked=locked)
 
         return filter_tools(message, keep, modern=self._era == "modern")
 
+    def _error_checked(self, message: Message, policy: Compiled | None) -> bytes:
+        """An error may ask the client to open a URL: that is an elicitation too (P6)."""
+        error = as_object(message.envelope["error"])
+        if error is not None and error.get("code") != URL_ELICITATION:
+            return message.raw
+        if decide_method(policy, "elicitation/create", {}, from_server=True).effect == "allow":
+            return message.raw
+        return self._denied(message, "elicitation/create")
+
     def _inputs_checked(self, message: Message, policy: Compiled | None) -> bytes:
         """Questions inside a modern result are judged like any request of the server (P6)."""
-        result = message.envelope.get("result")
-        if not isinstance(result, Mapping):
+        result = as_object(message.envelope.get("result"))
+        if result is None or not self._asks_too_much(result, policy):
             return message.raw
-        asked = cast("Mapping[str, object]", result).get("inputRequests")
-        if not isinstance(asked, Mapping):
-            return message.raw
-        for question in cast("Mapping[str, object]", asked).values():
-            if not self._question_allowed(question, policy):
-                assert message.id is not None  # noqa: S101 - checked by the caller
-                self._desk.note("server-request-denied", "inputRequests", grant=self._grant.name)
-                return answers.error(message.id, answers.DENIED, "the server asked for something that policy denies")
-        return message.raw
+        return self._denied(message, ASKED)
+
+    def _denied(self, message: Message, what: str) -> bytes:
+        self._desk.note("server-request-denied", what, grant=self._grant.name)
+        text = "the server asked for something that policy denies"
+        return answers.error(message.id, answers.DENIED, text)
+
+    def _asks_too_much(self, members: Mapping[str, object], policy: Compiled | None) -> bool:
+        """Whether a question that stands in a result, or in the task in it, is denied or unclear."""
+        for asked in _asked_in(members):
+            questions = as_object(asked)
+            if questions is None:
+                return True
+            if not all(self._question_allowed(question, policy) for question in questions.values()):
+                return True
+        return False
 
     def _question_allowed(self, question: object, policy: Compiled | None) -> bool:
-        if not isinstance(question, Mapping):
+        members = as_object(question) or {}
+        method, params = members.get("method"), as_object(members.get("params", {}))
+        if not isinstance(method, str) or params is None:
             return False
-        members = cast("Mapping[str, object]", question)
-        method, params = members.get("method"), members.get("params", {})
-        if not isinstance(method, str) or not isinstance(params, Mapping):
-            return False
-        verdict = decide_method(policy, method, cast("Mapping[str, object]", params), from_server=True)
-        return verdict.effect == "allow"
+        return decide_method(policy, method, params, from_server=True).effect == "allow"
 
 
-def transparent(policy: Compiled | None) -> bool:
-    """True when no answer has to be looked into: nothing is hidden and nothing is denied."""
-    return policy is not None and passes_everything(policy)
+def _asked_in(members: Mapping[str, object]) -> Iterator[object]:
+    """What stands under `inputRequests`; a name that only folds to it counts as unreadable."""
+    for place in (members, as_object(members.get("task")), as_object(members.get("result"))):
+        for key, value in (place or {}).items():
+            if key == ASKED:
+                yield value
+            elif fold(key) == _ASKED_FOLDED:
+                yield None
 
 
 def _monitor(policy: Compiled | None) -> bool:
@@ -194,9 +287,35 @@ def _monitor(policy: Compiled | None) -> bool:
 
 
 class _Discard:
-    """A sink for answers that nobody needs."""
+    """A sink for answers that nobody needs. Holds one of the session's places for replies."""
 
-    def head(self, head: Head) -> None: ...
-    def data(self, data: bytes) -> None: ...
-    def end(self) -> None: ...
-    def fault(self, fault: UpstreamFault) -> None: ...
+    __slots__ = ("_over", "_session", "flow")
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._over = False
+        self.flow: Flow | None = None
+        session.replies += 1
+
+    def head(self, head: Head) -> None:
+        if head.length != 0:
+            self._cancel()
+
+    def data(self, data: bytes) -> None:
+        self._cancel()
+
+    def end(self) -> None:
+        self._leave()
+
+    def fault(self, fault: UpstreamFault) -> None:
+        self._leave()
+
+    def _cancel(self) -> None:
+        if self.flow is not None:
+            self.flow.cancel()
+        self._leave()
+
+    def _leave(self) -> None:
+        if not self._over:
+            self._over = True
+            self._session.replies -= 1

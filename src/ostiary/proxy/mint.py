@@ -22,17 +22,21 @@ def base32(number: int, length: int) -> str:
     return "".join(reversed(characters))
 
 
+_PAIRS = tuple(first + second for first in ALPHABET for second in ALPHABET)
+
+
 class Mint:
     """10 characters of time (milliseconds), 6 of a counter, 10 that are random per process."""
 
-    __slots__ = ("_clock", "_count", "_millisecond", "_prefix", "_suffix")
+    __slots__ = ("_clock", "_count", "_millisecond", "_prefix", "_suffix", "_time")
 
     def __init__(self, clock: Callable[[], int]) -> None:
         """`clock` gives microseconds since the epoch."""
         self._clock = clock
         self._count = 0
         self._millisecond = -1
-        self._prefix = ""
+        self._time = ""
+        self._prefix = ""  # the time and the first four characters of the counter
         self._suffix = base32(int.from_bytes(os.urandom(7)), _RANDOM_CHARS)
 
     def __call__(self) -> str:
@@ -40,7 +44,11 @@ class Mint:
         millisecond = self._clock() // 1000
         if millisecond > self._millisecond:
             self._millisecond = millisecond
-            self._prefix = "ev_" + base32(millisecond, _TIME_CHARS)
+            self._time = "ev_" + base32(millisecond, _TIME_CHARS)
+            self._prefix = self._time + base32(0, _COUNT_CHARS - 2)
             self._count = 0
-        self._count += 1
-        return self._prefix + base32(self._count, _COUNT_CHARS) + self._suffix
+        self._count = count = self._count + 1
+        low = count % len(_PAIRS)
+        if not low:
+            self._prefix = self._time + base32(count // len(_PAIRS), _COUNT_CHARS - 2)
+        return self._prefix + _PAIRS[low] + self._suffix

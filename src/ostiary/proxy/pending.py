@@ -132,9 +132,6 @@ class Pending:
         """The open requests that their clients know by this id."""
         return [one for one in self._by_key.values() if key_of(one.seen.id) == key_of(client_id)]
 
-    def newest(self) -> Exchange | None:
-        """The request that a message without any reference most likely belongs to."""
-        for exchange in reversed(self._by_key.values()):
-            if not exchange.cancelling and not exchange.listens:
-                return exchange
-        return None
+    def likely(self) -> Sequence[Exchange]:
+        """The open requests that a message without any reference may belong to, newest last."""
+        return [one for one in self._by_key.values() if not one.cancelling and not one.listens]

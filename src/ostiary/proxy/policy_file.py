@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from ostiary.errors import CallerFault
@@ -77,23 +79,34 @@ class Reloader:
         self._file = file
         self._server = server
         self._unsafe_monitor = unsafe_monitor
+        self._turn = 0
 
     def __call__(self, content: bytes) -> None:
-        """Take new content of the file."""
+        """Take new content of the file. Reading a large policy takes long, so a thread does it."""
+        self._turn += 1
+        loop = asyncio.get_running_loop()
+        loop.run_in_executor(None, self._read, content).add_done_callback(partial(self._swap, self._turn))
+
+    def _read(self, content: bytes) -> Compiled | CallerFault:
         try:
-            compiled = activate(
+            return activate(
                 content,
                 file=str(self._file),
                 server=self._server,
                 unsafe_monitor=self._unsafe_monitor,
                 conceal=self._conceal,
             )
-        except CallerFault as error:
-            log.warning("%s; the policy in force stays", error.message)
+        except CallerFault as fault:
+            return fault
+
+    def _swap(self, turn: int, reading: asyncio.Future[Compiled | CallerFault]) -> None:
+        if reading.cancelled() or turn != self._turn:
+            return  # the file has changed again meanwhile
+        read = reading.result()
+        if isinstance(read, CallerFault):
+            log.warning("%s; the policy in force stays", read.message)
             self._desk.note("policy-rejected", str(self._file), reasons=("the changed file is not valid",))
-            return
-        if self._desk.policy is not None and compiled.revision == self._desk.policy.revision:
-            return
-        self._desk.policy = compiled
-        self._desk.note("policy-activated", str(self._file))
-        log.warning("policy %s is in force: %s", self._file, compiled.revision)
+        elif self._desk.policy is None or read.revision != self._desk.policy.revision:
+            self._desk.policy = read
+            self._desk.note("policy-activated", str(self._file))
+            log.warning("policy %s is in force: %s", self._file, read.revision)

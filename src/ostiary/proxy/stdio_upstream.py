@@ -135,7 +135,7 @@ class StdioUpstream:
             return self._only
         grant = request.grant
         session = _header(request, SESSION_HEADER)
-        if seen.modern or (session is None and seen.method == "notifications/cancelled"):
+        if seen.modern or (session is None and seen.kind == "notification"):
             return self._of_grant(grant, start=seen.modern)
         if seen.kind == "request" and seen.method == "initialize" and session is None:
             return self._new_session(grant)

@@ -8,11 +8,13 @@ from typing import cast
 from ostiary.calls.call import Call, Consulted, Emptied, Ended, Outcome, Refused
 from ostiary.calls.driver import Run
 from ostiary.calls.journal import Entry, Reply
+from ostiary.errors import GatewayFault, UpstreamFault
 from ostiary.identity.grant import Grant
 from ostiary.proxy.catalogue import Asking
 from ostiary.proxy.desk import Desk
 from ostiary.proxy.exchange import Head, Header, Responder, UpstreamRequest
-from ostiary.proxy.judge import Judge, transparent
+from ostiary.proxy.headers import for_own_request
+from ostiary.proxy.judge import Judge
 from ostiary.proxy.relay import JSON, Answering, Relay
 from ostiary.proxy.sessions import Session, id_key
 from ostiary.wire import answers
@@ -21,7 +23,6 @@ STORE = 4503
 UPSTREAM = 4502
 CODES = {"denied": answers.DENIED, "limited": answers.LIMITED, "store": STORE, "upstream": UPSTREAM}
 CANCELLED = -32800
-MCP_HEADERS = frozenset({b"mcp-session-id", b"mcp-protocol-version"})
 _META_KEYS = (
     "io.modelcontextprotocol/protocolVersion",
     "io.modelcontextprotocol/clientInfo",
@@ -56,18 +57,21 @@ class Turn:
         """Begin; remembers the call under its id while it runs."""
         message = self.run.call.message
         if message.kind == "request" and message.id is not None:
-            self._session.runs[id_key(message.id)] = self.run
+            self._session.begin(message.id, self.run)
         self._responder.on_gone = self._gone
         self.run.start()
 
     # Effects.
 
     def consult(self, call: Call, done: Callable[[Consulted], None]) -> None:
-        kept = tuple(header for header in self._headers if header[0] in MCP_HEADERS or self._is_own(header))
-        accept = ((b"content-type", JSON), (b"accept", b"application/json, text/event-stream"))
+        catalogues, link = self._desk.catalogues, (call.grant, self._session.name)
+        known = catalogues.known(link)
+        if known is not None:
+            done(known)
+            return
+        headers = for_own_request(self._headers, self._desk.own_headers)
         meta = _meta(call) if call.era == "modern" else None
-        link = (call.grant, self._session.name)
-        self._desk.catalogues.consult(Asking(link, accept + kept, meta), done)
+        catalogues.consult(Asking(link, headers, meta), done)
 
     def write(self, entry: Entry, done: Callable[[Reply], None]) -> None:
         self._desk.journal.submit(entry, done)
@@ -75,12 +79,10 @@ class Turn:
     def forward(self, call: Call, done: Callable[[Ended], None]) -> None:
         desk, message, responder = self._desk, call.message, self._responder
         own = id_key(message.id) if message.kind == "request" and message.id is not None else None
-        reply_headers = tuple(header for header in self._headers if header[0] != b"accept")
-        judge = Judge(desk, self._grant, self._session, call.era, reply_headers, own, message.method)
+        judge = Judge(desk, self._grant, self._session, call.era, self._headers, own, message.method)
         answering = Answering(
             message_id=message.id if message.kind == "request" else None,
-            method=message.method,
-            whole=self._whole(call),
+            kind=message.kind,
             seal=self._seal,
             on_head=self._on_head,
             digest=desk.digest,
@@ -89,14 +91,21 @@ class Turn:
         relay = self._relay = Relay(answering, judge, responder, done)
         request = UpstreamRequest("POST", self._headers, message.raw, grant=call.grant)
         self._started = True
-        flow = relay.flow = desk.upstream.send(request, relay)
+        try:
+            flow = relay.flow = desk.upstream.send(request, relay)
+        except GatewayFault as fault:  # a message that cannot be sent at all
+            relay.fault(UpstreamFault(fault.message, written=False))
+            return
         responder.on_pause = flow.pause
         responder.on_resume = flow.resume
 
     def finish(self, call: Call, outcome: Outcome) -> None:
         message = call.message
         if message.kind == "request" and message.id is not None:
-            self._session.runs.pop(id_key(message.id), None)
+            unanswered = self._relay is not None and not self._relay.answered
+            self._session.end(message.id, self.run, owed=unanswered)
+        if self._relay is not None:
+            self._relay.give_up()
         if self._started:
             return
         self._started = True
@@ -113,22 +122,11 @@ class Turn:
 
     # Inside.
 
-    def _is_own(self, header: Header) -> bool:
-        return header in self._desk.own_headers
-
-    def _whole(self, call: Call) -> bool:
-        """True when a JSON answer must be read before a byte of it is passed on."""
-        if call.message.kind != "request":
-            return False
-        return not transparent(self._desk.policy) and (
-            call.message.method == "tools/list" or call.era == "modern"
-        )
-
     def _seal(self, upstream_id: bytes) -> bytes:
         return self._desk.handles.seal(upstream_id, self._grant.name)
 
     def _on_head(self, head: Head) -> None:
-        if head.status == 404 and self._session.exclusive:  # noqa: PLR2004 - session is gone
+        if head.status == 404 and self._session.name:  # noqa: PLR2004 - session is gone
             self._desk.sessions.drop(self._grant.name, self._session.name)
             self._desk.catalogues.drop((self._grant.name, self._session.name))
 
@@ -139,6 +137,7 @@ class Turn:
             if self._relay is not None:
                 self._relay.cancel()
         elif self._relay is not None:
+            self._desk.orphans.add(self._relay)
             self._relay.client_gone()
 
     def _refusal(self, call: Call, refused: Refused) -> bytes:

@@ -49,9 +49,11 @@ def _read_wall() -> int:
     return time.time_ns() // 1_000
 
 
+_SINCE_BOOT: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # Linux only
+
+
 def _read_boot() -> int:
-    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # Linux only
-    return time.clock_gettime_ns(clock) // 1_000
+    return time.clock_gettime_ns(_SINCE_BOOT) // 1_000
 
 
 def boot_id() -> str:
@@ -90,7 +92,8 @@ class BootClock:
         if correction:
             most = elapsed * SLEW_PPM // 1_000_000
             now += max(-most, min(most, correction))
-        self._floor = max(self._floor, now)
+        if now > self._floor:
+            self._floor = now
         return self._floor
 
     def anchor(self) -> Anchor:

@@ -58,11 +58,13 @@ def filter_tools(message: Message, keep: Callable[[str], bool], *, modern: bool)
     return filter_list(message, keep, key="tools", modern=modern)
 
 
-def filter_list(message: Message, keep: Callable[[str], bool], *, key: str, modern: bool) -> bytes:
-    """As `filter_tools`, for the list of named entries that stands at `result[key]`."""
+def filter_list(
+    message: Message, keep: Callable[[str], bool], *, key: str, modern: bool, by: str = "name"
+) -> bytes:
+    """As `filter_tools`, for the list at `result[key]`, whose entries are told apart by `by`."""
     if "result" not in message.envelope:
         return message.raw
-    entries = _entries(message, key)
+    entries = _entries(message, key, by)
     if isinstance(entries, str):
         return unreliable(message, entries)
     edits = without(_spans(message.raw, key), [keep(name) for name, _ in entries])
@@ -80,7 +82,7 @@ def unreliable(message: Message, reason: str) -> bytes:
     return answers.error(message.id, answers.INTERNAL, text)
 
 
-def _entries(message: Message, key: str) -> list[tuple[str, Mapping[str, object]]] | str:
+def _entries(message: Message, key: str, by: str = "name") -> list[tuple[str, Mapping[str, object]]] | str:
     """Name and value of each entry, or what is wrong with the list."""
     result = as_object(message.envelope.get("result"))
     if result is None:
@@ -96,16 +98,16 @@ def _entries(message: Message, key: str) -> list[tuple[str, Mapping[str, object]
     entries: list[tuple[str, Mapping[str, object]]] = []
     for item in cast("list[object]", listed):
         entry = as_object(item)
-        name = None if entry is None else _name(entry)
+        name = None if entry is None else _name(entry, by)
         if entry is None or name is None:
-            return f"an entry of `{key}` has no usable name"
+            return f"an entry of `{key}` has no usable {by}"
         entries.append((name, entry))
     return entries
 
 
-def _name(entry: Mapping[str, object]) -> str | None:
+def _name(entry: Mapping[str, object], by: str) -> str | None:
     """An entry's name. Another spelling beside it was refused when the message was read."""
-    name = entry.get("name")
+    name = entry.get(by)
     return name if isinstance(name, str) and name else None
 
 

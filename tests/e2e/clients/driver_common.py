@@ -141,8 +141,7 @@ class Drivers:
             self.tasks.add(task)
             task.add_done_callback(self.tasks.discard)
         for name in list(self.connections):
-            with contextlib.suppress(Exception):
-                await self.close(name)
+            await self.close(name)
 
     async def serve(self, command: dict[str, Any]) -> None:
         try:
@@ -180,7 +179,8 @@ class Drivers:
         connection = self.connections.pop(name)
         connection.closing.set()
         assert connection.ended is not None
-        await connection.ended
+        with contextlib.suppress(Exception):  # client 1.x breaks off when the server still speaks
+            await connection.ended
 
 
 def serve(make: Callable[[], Connection]) -> None:

@@ -39,7 +39,6 @@ async function open(command, connection) {
     serverInfo: client.getServerVersion(),
     capabilities: client.getServerCapabilities(),
     instructions: client.getInstructions(),
-    protocolVersion: client.getNegotiatedProtocolVersion?.() ?? transport.protocolVersion ?? null,
   };
   const end = async () => {
     if (transport.terminateSession) await transport.terminateSession();

@@ -10,6 +10,7 @@ from ostiary.policy.model import Place
 from ostiary.policy.source import Located, shown
 
 MAX_RULES = 10_000
+MAX_PATTERNS = 1_000
 MAX_PROBLEMS = 200
 _LONGEST_GUESS = 64
 
@@ -27,6 +28,7 @@ class Draft:
         self.extended = False
         self.failed = False
         self._rules = 0
+        self._patterns: set[str] = set()
 
     def error(self, code: str, message: str, at: Located, hint: str | None = None) -> None:
         """Record what keeps the document from loading."""
@@ -61,6 +63,14 @@ class Draft:
         if self._rules == MAX_RULES + 1:
             self.error("too-many-rules", f"more than {MAX_RULES:,} rules", at)
         return self.place(pointer, at)
+
+    def pattern(self, text: str, at: Located) -> bool:
+        """Count one pattern towards the bound: a compiled one may take a megabyte, and time to compile."""
+        if text not in self._patterns and len(self._patterns) == MAX_PATTERNS:
+            self.error("too-many-patterns", f"more than {MAX_PATTERNS:,} different patterns", at)
+            return False
+        self._patterns.add(text)
+        return True
 
 
 def child(pointer: str, key: str | int) -> str:

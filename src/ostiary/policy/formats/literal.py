@@ -148,7 +148,7 @@ def _glob(literal: Literal, node: Node) -> Value:
 
 def _compiled(literal: Literal, node: Node, compiler: Callable[[str], object]) -> Value:
     text = _text(literal, node)
-    if text is None:
+    if text is None or not literal.draft.pattern(text, node):
         return None
     try:
         compiler(text)
