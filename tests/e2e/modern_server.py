@@ -1,4 +1,7 @@
-"""A small server of the official Python SDK 2.x over HTTP, for the modern era. Argument: port."""
+"""A small server of the official Python SDK 2.x, for the modern era.
+
+Argument: the port to serve HTTP on; without one it speaks over standard input and output.
+"""
 
 from __future__ import annotations
 
@@ -77,4 +80,7 @@ def greet(name: str) -> str:
     return f"say hello to {name}"
 
 
-server.run("streamable-http", host="127.0.0.1", port=int(sys.argv[1]))
+if len(sys.argv) > 1:
+    server.run("streamable-http", host="127.0.0.1", port=int(sys.argv[1]))
+else:
+    server.run()

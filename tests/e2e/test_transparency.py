@@ -151,7 +151,7 @@ def http_subjects(folder: Path) -> Iterator[Callable[[str], Subject]]:
     def of(name: str) -> Subject:
         everything = name == "everything-http"
         if name not in running:
-            start = world.everything_over_http if everything else world.modern_server
+            start = world.everything_over_http if everything else world.modern_over_http
             running[name] = start(folder / f"{name}.log")
         url = running[name].url
         return Subject(url, made.EVERYTHING, settled=ROOTS_KNOWN) if everything else Subject(url, made.MODERN)

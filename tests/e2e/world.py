@@ -159,10 +159,12 @@ def everything_over_http(log: Path) -> HttpServer:
     return HttpServer([*everything(), "streamableHttp"], log, lambda port: {"PORT": str(port)})
 
 
-def modern_server(log: Path) -> HttpServer:
-    """The small server of `modern_server.py`, which speaks both eras."""
-    script = str(Path(__file__).parent / "modern_server.py")
-    return HttpServer([sys.executable, script, "{port}"], log, lambda _: {})
+MODERN = [sys.executable, str(Path(__file__).parent / "modern_server.py")]
+"""The small server of `modern_server.py`, which speaks both eras."""
+
+
+def modern_over_http(log: Path) -> HttpServer:
+    return HttpServer([*MODERN, "{port}"], log, lambda _: {})
 
 
 def free_port() -> int:

@@ -124,7 +124,7 @@ def test_methods_resources_and_prompts_keep_their_patterns():
     )
     assert policy.resources == MethodRules(None, (), ("file://**",))
     assert policy.prompts == MethodRules("deny")
-    assert policy.methods == MethodRules(None, ("a", "b"), ())
+    assert policy.methods == MethodRules(None, ("b", "a", "b"), ())  # ids count as the author does
 
 
 def test_each_server_has_a_policy_of_its_own():

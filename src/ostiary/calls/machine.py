@@ -192,11 +192,14 @@ def _limit_text(exceeded: Exceeded) -> str:
 
 
 def _returned(charges: tuple[Charge, ...], ended: Ended) -> tuple[Charge, ...]:
-    """What goes back (P4.4): everything if the call never left, slots once it is over."""
+    """What goes back (P4.4): everything if the call never left, slots once it is over.
+
+    Of a cancelled call nobody knows whether the upstream still works on it, so its slot is held.
+    """
     if ended.status == "not_sent":
         return charges
     failed = ended.status in ("error", "tool_error")
-    known = ended.status != "unknown"
+    known = ended.status not in ("unknown", "cancelled")
     return tuple(
         charge
         for charge in charges

@@ -60,8 +60,8 @@ def _strings(values: list[str] | tuple[str, ...]) -> list[Plain]:
 def _methods(rules: MethodRules) -> Plain:
     return {
         "default": rules.default,
-        "allow": _strings(sorted(rules.allow)),
-        "deny": _strings(sorted(rules.deny)),
+        "allow": _strings(sorted(set(rules.allow))),
+        "deny": _strings(sorted(set(rules.deny))),
     }
 
 

@@ -10,7 +10,7 @@ from typing import Final, cast
 
 from ostiary.policy.conditions import BLOCKED, Arguments, read
 from ostiary.policy.decision import Charge, Question
-from ostiary.policy.model import Limit, Path
+from ostiary.policy.model import Limit, Path, Window
 from ostiary.policy.numbers import Number, exact, is_bounded, text_of
 
 Conceal = Callable[[str], str]
@@ -59,32 +59,38 @@ def charges_of(
     found: list[Charge] = []
     if limit.window is not None and limit.max is not None:
         length = f"{limit.window.seconds}s" + ("/calendar" if limit.window.calendar else "")
-        found.append(
-            Charge(
-                key=_canonical([*head, length, full]),
-                bucket_of=_canonical([*head, length, shared]),
-                rule=limit.id,
-                amount=amount,
-                ceiling=Decimal(limit.max) * limit.per,
-                window=limit.window,
-                refund_on_error=limit.refund == "on_error",
-                message=limit.message,
-            )
-        )
+        keys = _canonical([*head, length, full]), _canonical([*head, length, shared])
+        found.append(_window_charge(limit, limit.window, limit.max, amount, keys))
     if limit.max_concurrent is not None:
-        found.append(
-            Charge(
-                key=_canonical([*head, _CONCURRENT, full]),
-                bucket_of=_canonical([*head, _CONCURRENT, shared]),
-                rule=limit.id,
-                amount=Decimal(1),
-                ceiling=Decimal(limit.max_concurrent),
-                window=None,
-                lease_seconds=limit.lease_seconds,
-                message=limit.message,
-            )
-        )
+        keys = _canonical([*head, _CONCURRENT, full]), _canonical([*head, _CONCURRENT, shared])
+        found.append(_slot_charge(limit, limit.max_concurrent, keys))
     return found
+
+
+def _window_charge(limit: Limit, window: Window, most: int, amount: Decimal, keys: tuple[str, str]) -> Charge:
+    return Charge(
+        key=keys[0],
+        bucket_of=keys[1],
+        rule=limit.id,
+        amount=amount,
+        ceiling=Decimal(most) * limit.per,
+        window=window,
+        refund_on_error=limit.refund == "on_error",
+        message=limit.message,
+    )
+
+
+def _slot_charge(limit: Limit, most: int, keys: tuple[str, str]) -> Charge:
+    return Charge(
+        key=keys[0],
+        bucket_of=keys[1],
+        rule=limit.id,
+        amount=Decimal(1),
+        ceiling=Decimal(most),
+        window=None,
+        lease_seconds=limit.lease_seconds,
+        message=limit.message,
+    )
 
 
 def owner_of(tool: str | None) -> str:

@@ -51,7 +51,7 @@ def _tree(draft: Draft, raw: bytes, file: str) -> Node | None:
     if file.lower().endswith(".json") or (not _is_yaml(file) and text.lstrip().startswith("{")):
         from ostiary.policy import json_source as reader  # noqa: PLC0415 - PyYAML is loaded only for YAML
     else:
-        from ostiary.policy import yaml_source as reader  # noqa: PLC0415
+        from ostiary.policy import yaml_source as reader  # noqa: PLC0415 - the same
     node, duplicates = reader.read(text)
     for fault in duplicates:
         draft.error(fault.code, fault.message, fault.at, fault.hint)

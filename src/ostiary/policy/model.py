@@ -133,7 +133,7 @@ class Validation:
     """`validate`: check arguments against the advertised schema (P2.10, P3.8).
 
     `schema`: full JSON Schema validation. `required`: only the schema's `required` list
-    (the seeds' `required_args`). `refuse_extra`: undeclared top-level arguments deny.
+    (`required_args`). `refuse_extra`: undeclared top-level arguments deny.
     """
 
     id: str

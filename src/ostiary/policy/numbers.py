@@ -17,6 +17,7 @@ MAX_INTEGER: Final = 2**53 - 1
 MAX_DIGITS: Final = 40
 MAX_EXPONENT: Final = 308
 _SMALLEST: Final = 1e-308
+_EVERYDAY: Final = 1e-100
 _INTEGRAL_DIGITS: Final = 15
 _NO_NUMBER: Final = frozenset({str, bool, type(None)})
 
@@ -96,12 +97,21 @@ def all_bounded(value: object) -> bool:
         kind = type(item)
         if kind in _NO_NUMBER:
             continue
+        if isinstance(item, int):
+            if not -MAX_INTEGER <= item <= MAX_INTEGER:
+                return False
+            continue
         inner = members(item)
         if inner is not None:
             pending.extend(inner)
-        elif exact(item) is None:
+        elif not (_is_common(item) or exact(item) is not None):
             return False
     return True
+
+
+def _is_common(value: object) -> bool:
+    """A double of everyday size: within bounds without a closer look."""
+    return isinstance(value, float) and _EVERYDAY < abs(value) < 1 / _EVERYDAY
 
 
 def members(value: object) -> Iterable[object] | None:

@@ -29,8 +29,7 @@ class _Options(Protocol):
 
 class _Engine(Protocol):
     error: type[Exception]
-
-    def Options(self) -> _Options: ...  # noqa: N802
+    Options: Callable[[], _Options]
 
     def compile(self, pattern: str, options: _Options) -> _Regexp: ...
 

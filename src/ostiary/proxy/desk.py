@@ -10,15 +10,16 @@ from typing import cast
 
 import msgspec
 
-from ostiary.calls.call import Call, Era
-from ostiary.calls.journal import Entry, Journal, Reply
 from ostiary.audit.keyed import KeyedDigest
 from ostiary.audit.record import Record
+from ostiary.calls.call import Call, Era
+from ostiary.calls.journal import Entry, Journal, Reply
 from ostiary.identity.grant import Grant
 from ostiary.identity.handles import Handles
 from ostiary.policy.compile import Compiled
 from ostiary.proxy.catalogue import Catalogues, Pins
 from ostiary.proxy.exchange import Header, Upstream
+from ostiary.proxy.orphans import Orphans
 from ostiary.proxy.sessions import Session, Sessions
 from ostiary.wire.message import Message
 
@@ -49,6 +50,7 @@ class Desk:
         self.own_headers = tuple(own_headers)
         self.handles = handles
         self.sessions = Sessions(self.label)
+        self.orphans = Orphans()
         self.mint = mint
         self.clock = clock
         self.locked = pins is not None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+
 from ostiary.audit.record import Record
 from ostiary.calls.call import Ended, Era
 from ostiary.calls.journal import Entry, Reply
@@ -15,13 +16,15 @@ from ostiary.proxy.desk import Desk
 from ostiary.proxy.exchange import ClientRequest, Head, Responder, UpstreamRequest
 from ostiary.proxy.headers import SESSION, towards_upstream
 from ostiary.proxy.judge import Judge
-from ostiary.proxy.relay import JSON, Answering, Relay
+from ostiary.proxy.peek import JSON
+from ostiary.proxy.relay import Answering, Relay
 from ostiary.proxy.sessions import Session, id_key
 from ostiary.proxy.turn import Turn
 from ostiary.wire import answers
 from ostiary.wire.envelope import read_message
-from ostiary.wire.era import check_headers
+from ostiary.wire.era import body_version, check_headers
 from ostiary.wire.message import Message, Refusal
+from ostiary.wire.mirror import Parameters, parameters_of
 
 log = logging.getLogger("ostiary.proxy")
 
@@ -33,6 +36,7 @@ class Gate:
         """`local` is the grant of a stdio client; None where a door checks every request."""
         self._desk = desk
         self._local = local
+        self._parameters: dict[str, Parameters] = {}
 
     def __call__(self, request: ClientRequest, responder: Responder) -> None:
         """Handle one request. Never raises; a fault of our own answers 500."""
@@ -64,9 +68,10 @@ class Gate:
     ) -> None:
         """The body is plain JSON of a bounded size; large ones are read off the loop."""
         if not _is_plain_json(request):
-            _plain(responder, 415, "the body must be application/json in UTF-8, without a content encoding")
+            self._note_refusal(grant, _MEDIA_TYPE)
+            _plain(responder, _MEDIA_TYPE.status, _MEDIA_TYPE.message)
             return
-        if len(request.body) > OFF_LOOP:
+        if len(request.body) > OFF_LOOP and request.peer != "stdio":  # there, order counts
             self._read_elsewhere(request, responder, grant, session_id)
             return
         self._read(read_message(request.body), request, responder, grant, session_id)
@@ -76,14 +81,22 @@ class Gate:
     ) -> None:
         """Read a large body on a thread, so that nobody else waits for it."""
         reading = asyncio.get_running_loop().run_in_executor(None, read_message, request.body)
+        here = True
+
+        def gone() -> None:
+            nonlocal here
+            here = False
 
         def done(read: asyncio.Future[Message | tuple[Message, ...] | Refusal]) -> None:
+            if not here:  # nothing was decided yet, and nobody waits for it
+                return
             try:
                 self._read(read.result(), request, responder, grant, session_id)
             except Exception:  # the gate's edge, as in `__call__`
                 log.exception("a request ended by an unexpected fault")
                 _plain(responder, 500, "the gateway failed; nothing was forwarded")
 
+        responder.on_gone = gone
         reading.add_done_callback(done)
 
     def _read(
@@ -101,7 +114,7 @@ class Gate:
             self._refuse(responder, grant, refusal)
             return
         # (2)
-        era = check_headers(message, request.headers)
+        era = check_headers(message, request.headers, parameters=self._mirrored(message, grant, request.peer))
         if isinstance(era, Refusal):
             self._refuse(responder, grant, era)
             return
@@ -112,6 +125,25 @@ class Gate:
         )
         # (4)
         self._message(message, era, grant, session, headers, responder)
+
+    def _mirrored(self, message: Message, grant: Grant, peer: str) -> Parameters:
+        """The arguments that headers repeat, as far as the called tool's definition is known.
+
+        Tools name such headers on the modern era only. Those of a stdio client are written by
+        our own bridge, from the list that this client has seen.
+        """
+        if message.method != "tools/call" or peer == "stdio" or body_version(message) is None:
+            return ()
+        catalogue = self._desk.catalogues.known((grant.name, ""))
+        tool = catalogue.definitions.get(str(message.params["name"])) if catalogue is not None else None
+        if tool is None:
+            return ()
+        found = self._parameters.get(tool.digest)
+        if found is None:
+            if len(self._parameters) >= MAX_REMEMBERED:
+                self._parameters.clear()
+            found = self._parameters[tool.digest] = parameters_of(tool.input_schema)
+        return found
 
     def _message(
         self,
@@ -193,8 +225,7 @@ class Gate:
 
         answering = Answering(
             message_id=None,
-            method="",
-            whole=False,
+            kind="stream" if request.method == "GET" else "end",
             seal=lambda upstream_id: desk.handles.seal(upstream_id, grant.name),
             on_head=on_head,
             digest=desk.digest,
@@ -210,13 +241,20 @@ class Gate:
     def _unknown_session(self, request: ClientRequest, responder: Responder) -> None:
         message = read_message(request.body) if request.method == "POST" else None
         message_id = message.id if isinstance(message, Message) else None
+        grant = request.grant or self._local
+        if grant is not None:
+            self._note_refusal(grant, _UNKNOWN_SESSION)
         if message_id is None:
             _plain(responder, 404, "unknown session")
         else:
-            _json(responder, 404, answers.error(message_id, -32600, "unknown session: initialize again"))
+            _json(responder, 404, answers.error(message_id, -32600, _UNKNOWN_SESSION.message))
 
     def _refuse(self, responder: Responder, grant: Grant, refusal: Refusal) -> None:
         """Answer what is not acted on, and leave a record that it was refused."""
+        self._note_refusal(grant, refusal)
+        _json(responder, refusal.status, answers.refusal(refusal))
+
+    def _note_refusal(self, grant: Grant, refusal: Refusal) -> None:
         desk = self._desk
         record = Record(
             id=desk.mint(),
@@ -231,12 +269,17 @@ class Gate:
             revision=desk.policy.revision if desk.policy else "",
         )
         desk.journal.submit(Entry(record), _ignore)
-        _json(responder, refusal.status, answers.refusal(refusal))
 
+
+MAX_REMEMBERED = 4_096
 
 OFF_LOOP = 256 * 1024
 """Bodies over this size, in bytes, are not read on the event loop."""
 
+_MEDIA_TYPE = Refusal(
+    -32600, 415, "the body must be application/json in UTF-8, without a content encoding", "(media type)"
+)
+_UNKNOWN_SESSION = Refusal(-32600, 404, "unknown session: initialize again", "(unknown session)")
 _BATCH = Refusal(-32600, 400, "batches are not accepted here", "(batch)")
 
 

@@ -95,9 +95,7 @@ class Judge:
     def open(self) -> bool:
         """True when no answer has to be looked into: nothing is hidden and nothing is denied."""
         policy = self._desk.policy
-        return (
-            policy is not None and passes_everything(policy) and (policy.monitor or not self._desk.locked)
-        )
+        return policy is not None and passes_everything(policy) and (policy.monitor or not self._desk.locked)
 
     @property
     def lists(self) -> bool:
@@ -106,9 +104,7 @@ class Judge:
 
     def quick(self, message_id: object) -> bool:
         """Whether a plain result with this id can pass unread: it answers this request, and nothing else."""
-        return (
-            self._era == "legacy" and not self.lists and (type(message_id), message_id) == self._own
-        )
+        return self._era == "legacy" and not self.lists and (type(message_id), message_id) == self._own
 
     def message(self, raw: bytes) -> bytes | None:
         """The bytes to pass on for one upstream message: the same, edited, or None for none.

@@ -1,11 +1,13 @@
 """Passes one upstream answer to the client, and notices what came of the call.
 
 Bytes stream through unless something in the answer must be looked at first: a filtered list,
-the events of a stream, the questions in a modern result.
+the events of a stream, the questions in a modern result, and, where policy hides anything, which
+request a JSON answer belongs to.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 import msgspec
@@ -16,54 +18,38 @@ from ostiary.errors import UpstreamFault
 from ostiary.proxy.exchange import Flow, Head, Responder
 from ostiary.proxy.headers import SESSION, towards_client
 from ostiary.proxy.judge import MAX_ANSWER, WITHHELD, Judge
+from ostiary.proxy.peek import (
+    JSON,
+    Expected,
+    Mode,
+    compressed,
+    in_utf8,
+    mode_of,
+    plain_event,
+    plain_id,
+    status_of,
+)
 from ostiary.wire import answers, sse
-from ostiary.wire.envelope import read_message
-from ostiary.wire.message import Message, MessageId
+from ostiary.wire.message import MessageId
+
+log = logging.getLogger("ostiary.proxy")
 
 TEE = 1024 * 1024
 
-JSON = b"application/json"
-EVENTS = b"text/event-stream"
+MAX_UNREAD = 16 * 1024 * 1024
+"""Bytes of an answer that are still awaited after its client has gone."""
 
-
-class _ToolResult(msgspec.Struct):
-    isError: bool = False  # noqa: N815 - the wire's name
-
-
-class _Peek(msgspec.Struct):
-    result: _ToolResult | msgspec.UnsetType = msgspec.UNSET
-    error: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-
-
-_peek = msgspec.json.Decoder(_Peek).decode
-
-
-def status_of(body: bytes, http_status: int) -> Status:
-    """What an answer says of its call: `ok`, `tool_error` (`isError`) or `error`."""
-    if http_status >= 400:  # noqa: PLR2004 - the HTTP class
-        return "error"
-    if not body:
-        return "ok"
-    try:
-        peek = _peek(body)
-    except msgspec.MsgspecError:
-        return "error"
-    if peek.error is not msgspec.UNSET:
-        return "error"
-    result = peek.result
-    return "tool_error" if result is not msgspec.UNSET and result.isError else "ok"
+UNREADABLE = "the upstream's answer is neither JSON nor an event stream"
 
 
 class Answering(msgspec.Struct):
     """What a relay needs to know of the message that it answers.
 
-    `message_id` is None for notifications and responses, which get no JSON-RPC answer.
-    `whole` asks to buffer a JSON answer, because the judge must see it first.
+    `message_id` is None for everything but requests: only those get a JSON-RPC answer.
     """
 
     message_id: MessageId | None
-    method: str
-    whole: bool
+    kind: Expected
     seal: Callable[[bytes], bytes]
     on_head: Callable[[Head], None]
     digest: Callable[[bytes], str]
@@ -86,6 +72,7 @@ class Relay:
         "_size",
         "_started",
         "_status",
+        "_unread",
         "flow",
         "responder",
     )
@@ -101,72 +88,35 @@ class Relay:
         self._judge = judge
         self.responder = responder
         self._done: Callable[[Ended], None] | None = done
-        self._mode = "stream"
+        self._mode: Mode = "stream"
         self._buffer: list[bytes] = []
         self._seen = 0
         self._size = 0
+        self._unread = 0
         self._started = False
-        self._head: Head | None = None
+        self._head = Head(0)
         self._http_status = 0
         self._status: Status | None = None
         self._events: sse.SseParser | None = None
         self.flow: Flow | None = None
 
+    @property
+    def answered(self) -> bool:
+        """False where an event stream ended without the answer: it may be resumed elsewhere."""
+        return self._mode != "events" or self._status is not None
+
     # The upstream's side: what the sink is told.
 
     def head(self, head: Head) -> None:
-        self._http_status = head.status
-        if 300 <= head.status < 400:  # noqa: PLR2004 - the HTTP class
-            self._refuse("the upstream answered with a redirect, which is never followed")
-            return
-        encoding = head.header(b"content-encoding")
-        if encoding is not None and encoding.lower() != b"identity":
-            self._refuse("the upstream compressed its answer although identity was asked for")
-            return
-        self._answering.on_head(head)
-        kind = (head.header(b"content-type") or b"").partition(b";")[0].strip().lower()
-        if kind == EVENTS:
-            self._mode = "events"
-            self._events = sse.SseParser(max_event=MAX_ANSWER)
-            self._start(head, None)
-        elif kind == JSON and self._answering.whole and head.status < 400:  # noqa: PLR2004 - the HTTP class
-            self._mode = "whole"
-            self._head = head
-        else:
-            self._start(head, head.length)
+        self._guarded(lambda: self._take_head(head))
 
     def data(self, data: bytes) -> None:
-        if self._done is None:
-            return
-        self._size += len(data)
-        if self._mode == "stream":
-            self._tee(data)
-            if self.responder is not None:
-                self.responder.write(data)
-        elif self._mode == "whole":
-            self._buffer.append(data)
-            if self._size > MAX_ANSWER:
-                self._refuse(f"the answer must be checked and is over {MAX_ANSWER} bytes")
-        else:
-            self._feed(data)
+        if self._done is not None:
+            self._guarded(lambda: self._take(data))
 
     def end(self) -> None:
-        if self._done is None:
-            return
-        if self._mode == "whole":
-            self._finish_whole()
-            return
-        if self._events is not None:
-            self._pass_on(self._events.finish()[0])
-        if self.responder is not None:
-            self.responder.finish()
-        body = b"".join(self._buffer)
-        if self._status is None and self._mode == "stream":
-            cut = self._seen > TEE
-            self._status = "ok" if cut else status_of(body, self._http_status)
-        digest = self._answering.digest(body) if body and self._seen <= TEE else ""
-        status = self._status or ("unknown" if self._answering.message_id is not None else "ok")
-        self._close(status, digest)
+        if self._done is not None:
+            self._guarded(self._finish_whole if self._mode == "whole" else self._finish)
 
     def fault(self, fault: UpstreamFault) -> None:
         if self._done is None:
@@ -189,14 +139,80 @@ class Relay:
 
     def cancel(self) -> None:
         """Stop the upstream's work (modern era: a disconnect is a cancel)."""
-        if self._done is None:
-            return
         self.responder = None
-        if self.flow is not None:
-            self.flow.cancel()
-        self._close("cancelled", "", "the client went away")
+        self._drop("cancelled", "the client went away")
+
+    def abandon(self) -> None:
+        """Wait no longer for an answer that nobody reads."""
+        self._drop("unknown", "the client went away before the answer")
+
+    def give_up(self) -> None:
+        """The call is over for the gate, however that came about: nobody may wait for it."""
+        if self._done is not None:
+            self._done = None
+            self._report("the gateway failed while relaying the answer")
+            self._stop()
 
     # Inside.
+
+    def _guarded(self, step: Callable[[], None]) -> None:
+        """A fault of our own ends the answer: whoever waits for it must hear of its end."""
+        try:
+            step()
+        except Exception:  # the relay's edge: the call was forwarded, and only its answer is lost
+            log.exception("an answer ended by an unexpected fault")
+            if self._done is not None:
+                self._refuse("the gateway failed while relaying the answer")
+
+    def _drop(self, status: Status, note: str) -> None:
+        if self._done is not None:
+            self._stop()
+            self._close(status, "", note)
+
+    def _take_head(self, head: Head) -> None:
+        self._http_status = head.status
+        if 300 <= head.status < 400:  # noqa: PLR2004 - the HTTP class
+            self._refuse("the upstream answered with a redirect, which is never followed")
+            return
+        if compressed(head):
+            self._refuse("the upstream compressed its answer although identity was asked for")
+            return
+        self._answering.on_head(head)
+        judge = self._judge
+        self._mode = mode_of(head, self._answering.kind, lists=judge.lists, unguarded=judge.open)
+        match self._mode:
+            case "events":
+                self._events = sse.SseParser(max_event=MAX_ANSWER)
+                self._start(head if judge.open else in_utf8(head), None)
+            case "whole":
+                self._head = head
+            case "bare":
+                self._start(head, 0)
+            case "refused":
+                self._refuse(UNREADABLE)
+            case "stream":
+                self._start(head, head.length)
+
+    def _take(self, data: bytes) -> None:
+        self._size += len(data)
+        if self.responder is None:
+            self._unread += len(data)
+            if self._unread > MAX_UNREAD:
+                self.abandon()
+                return
+        match self._mode:
+            case "stream":
+                self._tee(data)
+                if self.responder is not None:
+                    self.responder.write(data)
+            case "whole":
+                self._buffer.append(data)
+                if self._size > MAX_ANSWER:
+                    self._refuse(f"the answer must be checked and is over {MAX_ANSWER} bytes")
+            case "events":
+                self._feed(data)
+            case "bare" | "refused":
+                pass
 
     def _start(self, head: Head, length: int | None) -> None:
         self._started = True
@@ -228,7 +244,7 @@ class Relay:
 
     def _event(self, event: sse.Event) -> bytes:
         if not event.data:
-            return event.raw
+            return event.raw if self._judge.open else plain_event(event)
         kept = self._judge.message(event.data)
         closed = self._judge.closed
         if closed is not None and self._status is None:
@@ -236,21 +252,54 @@ class Relay:
             self._tee(closed)
         if kept is None:
             return b""
-        return event.raw if kept is event.data else sse.replace_data(event, kept)
+        if kept is not event.data:
+            return sse.replace_data(event, kept)
+        return event.raw if self._judge.open else plain_event(event)
+
+    def _finish(self) -> None:
+        """The end of a stream. What was withheld from it must not leave the client waiting."""
+        if self._events is not None:
+            try:
+                self._pass_on(self._events.finish()[0])
+            except sse.EventTooLarge as error:
+                self.fault(UpstreamFault(f"event stream: {error}", written=True))
+                return
+            if self._status is None and self._judge.withheld and self._answering.message_id is not None:
+                self._refuse(WITHHELD)
+                return
+        if self.responder is not None:
+            self.responder.finish()
+        body = b"".join(self._buffer)
+        if self._status is None and self._mode != "events":
+            cut = self._seen > TEE
+            self._status = "ok" if cut else status_of(body, self._http_status)
+        digest = self._answering.digest(body) if body and self._seen <= TEE else ""
+        status = self._status or ("unknown" if self._answering.message_id is not None else "ok")
+        self._close(status, digest)
 
     def _finish_whole(self) -> None:
         body = b"".join(self._buffer)
-        message = read_message(body, max_bytes=MAX_ANSWER)
-        if not isinstance(message, Message) or message.kind != "response":
+        kept = body if self._judge.quick(plain_id(body)) else self._judged(body)
+        if kept is None:
             self._refuse(WITHHELD)
             return
-        kept = self._judge.answer_to_own(message, self._answering.method)
-        assert self._head is not None  # noqa: S101 - set together with the mode
-        self._start(self._head, len(kept))
+        self._start(self._head if self._judge.open else in_utf8(self._head), len(kept))
         if self.responder is not None:
             self.responder.write(kept)
             self.responder.finish()
         self._close(status_of(body, self._http_status), self._answering.digest(body))
+
+    def _judged(self, body: bytes) -> bytes | None:
+        """A JSON body must be the answer to this request; with an error status, an error will do."""
+        if self._judge.open:
+            self._judge.message(body)
+            return body
+        kept = self._judge.message(body)
+        if self._judge.closed is not None:
+            return kept
+        if self._http_status < 400 or self._judge.lists:  # noqa: PLR2004 - the HTTP class
+            return None
+        return body if plain_id(body) is None else None
 
     def _refuse(self, reason: str) -> None:
         """End an answer that may not be passed on; the call itself did reach the upstream."""
@@ -276,7 +325,7 @@ class Relay:
             return
         if not self._started:
             responder.start(Head(200, ((b"content-type", JSON),), len(body)))
-        responder.write(sse.event(body) if self._mode == "events" else body)
+        responder.write(sse.event(body) if self._started else body)
         responder.finish()
 
     def _finish_or_abort(self) -> None:
@@ -293,5 +342,6 @@ class Relay:
 
     def _close(self, status: Status, digest: str, note: str = "") -> None:
         done, self._done = self._done, None
+        self._buffer = []
         if done is not None:
             done(Ended(status, self._answering.clock(), self._http_status, self._size, digest, note))

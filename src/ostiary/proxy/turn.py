@@ -15,7 +15,8 @@ from ostiary.proxy.desk import Desk
 from ostiary.proxy.exchange import Head, Header, Responder, UpstreamRequest
 from ostiary.proxy.headers import for_own_request
 from ostiary.proxy.judge import Judge
-from ostiary.proxy.relay import JSON, Answering, Relay
+from ostiary.proxy.peek import JSON
+from ostiary.proxy.relay import Answering, Relay
 from ostiary.proxy.sessions import Session, id_key
 from ostiary.wire import answers
 
@@ -33,7 +34,17 @@ _META_KEYS = (
 class Turn:
     """Implements `calls.driver.Effects` for one POSTed message."""
 
-    __slots__ = ("_desk", "_grant", "_headers", "_relay", "_responder", "_session", "_started", "run")
+    __slots__ = (
+        "_desk",
+        "_grant",
+        "_headers",
+        "_left",
+        "_relay",
+        "_responder",
+        "_session",
+        "_started",
+        "run",
+    )
 
     def __init__(
         self,
@@ -51,6 +62,7 @@ class Turn:
         self._responder = responder
         self._relay: Relay | None = None
         self._started = False
+        self._left = False
         self.run = Run(call, self)
 
     def start(self) -> None:
@@ -98,6 +110,8 @@ class Turn:
             return
         responder.on_pause = flow.pause
         responder.on_resume = flow.resume
+        if self._left:
+            self._orphan(relay)
 
     def finish(self, call: Call, outcome: Outcome) -> None:
         message = call.message
@@ -105,6 +119,7 @@ class Turn:
             unanswered = self._relay is not None and not self._relay.answered
             self._session.end(message.id, self.run, owed=unanswered)
         if self._relay is not None:
+            self._desk.orphans.discard(self._relay)
             self._relay.give_up()
         if self._started:
             return
@@ -137,8 +152,14 @@ class Turn:
             if self._relay is not None:
                 self._relay.cancel()
         elif self._relay is not None:
-            self._desk.orphans.add(self._relay)
-            self._relay.client_gone()
+            self._orphan(self._relay)
+        else:
+            self._left = True
+
+    def _orphan(self, relay: Relay) -> None:
+        """Nobody reads this answer; only its outcome is awaited."""
+        relay.client_gone()
+        self._desk.orphans.add(relay)
 
     def _refusal(self, call: Call, refused: Refused) -> bytes:
         message_id = call.message.id

@@ -163,6 +163,9 @@ def _call(data: bytes, envelope: Mapping[str, object], message_id: MessageId | N
     method = envelope["method"]
     if type(method) is not str or not method:
         raise refused("(method)", "`method` must be a non-empty string", code=INVALID_REQUEST)
+    if method not in _REQUESTS and (meant := _MEANT.get(fold(method).strip())) is not None:
+        text = f"method {quoted(method)} is not `{meant}` but could be read as it"
+        raise refused("(method)", text, code=INVALID_REQUEST)
     if "result" in envelope or "error" in envelope:
         raise refused("(response)", "`result` or `error` beside `method`", code=INVALID_REQUEST)
     if message_id is None:
@@ -338,6 +341,9 @@ _REQUESTS: Mapping[str, Shape] = {
     "roots/list": _any,
 }
 """Methods that are requests in some revision: without an id they are refused."""
+
+_MEANT = {fold(name): name for name in _REQUESTS}
+"""What a reader that ignores case or white space would take another spelling of a method for."""
 
 _SHAPES: Mapping[str, Shape] = {
     **_REQUESTS,

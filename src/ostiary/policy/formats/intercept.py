@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from ostiary.policy.formats.common import check_name, effect, read_hide, tool_entries, warn_about_hidden
+from ostiary.policy.formats.sections import check_name, effect, read_hide, tool_entries, warn_about_hidden
 from ostiary.policy.formats.condition import Dialect, read_condition, read_path
 from ostiary.policy.formats.counter import Counter, is_state, own_limit
 from ostiary.policy.formats.draft import Draft, child

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
-from ostiary.policy.formats.common import (
+from ostiary.policy.formats.sections import (
     check_name,
     effect,
     read_hide,

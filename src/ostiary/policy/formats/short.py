@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from ostiary.policy.formats.common import (
+from ostiary.policy.formats.sections import (
     check_name,
     effect,
     read_hide,

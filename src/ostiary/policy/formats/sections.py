@@ -103,7 +103,7 @@ def read_methods(draft: Draft, fields: Fields, name: str) -> MethodRules:
 
 
 def _patterns(draft: Draft, fields: Fields, name: str) -> tuple[str, ...]:
-    found: set[str] = set()
+    found: list[str] = []
     for node in fields.items(name):
         if not isinstance(node, Scalar) or not isinstance(node.value, str):
             continue
@@ -111,5 +111,5 @@ def _patterns(draft: Draft, fields: Fields, name: str) -> tuple[str, ...]:
             compile_glob(node.value)
         except PatternError as fault:
             draft.error("bad-pattern", f"{shown(node.value)}: {fault}", node)
-        found.add(node.value)
-    return tuple(sorted(found))
+        found.append(node.value)
+    return tuple(found)
