@@ -77,7 +77,6 @@ TIME: list[Ask] = [
     call("no_such_tool"),
     ("resources/list", {}),
     ("prompts/list", {}),
-    ("ping", {}),
 ]
 
 MEMORY: list[Ask] = [

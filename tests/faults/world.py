@@ -117,13 +117,19 @@ class Gate:
 
 @contextlib.asynccontextmanager
 async def gate(
-    state: Path, policy: Path, upstream: int, *, step: str = "never", count: int = 1
+    state: Path,
+    policy: Path,
+    upstream: int,
+    *,
+    step: str = "never",
+    count: int = 1,
+    more: tuple[str, ...] = (),
 ) -> AsyncIterator[Gate]:
     """Start a gate in front of `upstream` (a port) and stop it at the end."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, str(KILLER), step, str(count), "--", "-p", str(policy), "--listen", "127.0.0.1:0",
         "--unsafe-no-token", "--state-dir", str(state), "--upstream", f"http://127.0.0.1:{upstream}/mcp",
-        "--server", "srv", stderr=asyncio.subprocess.PIPE, env=dict(os.environ),
+        "--server", "srv", *more, stderr=asyncio.subprocess.PIPE, env=dict(os.environ),
     )  # fmt: skip
     assert process.stderr is not None
     port = 0
