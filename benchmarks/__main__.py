@@ -18,7 +18,7 @@ import time
 
 from benchmarks import report
 from benchmarks.machine import MissingError
-from benchmarks.slices import Lengths, Refuted, measure, measure_pipes
+from benchmarks.slices import Lengths, RefutedError, measure, measure_pipes
 from benchmarks.world import World, recorded, world
 
 FULL, QUICK = Lengths(100, 400), Lengths(40, 120)
@@ -47,7 +47,7 @@ def main() -> int:
     except MissingError as error:
         print(f"benchmarks: left out: {error}", file=sys.stderr)
         return 0
-    except Refuted as error:
+    except RefutedError as error:
         print(f"benchmarks: {error}", file=sys.stderr)
         return 1
     print(f"{calls} calls through the gates, each answered as expected and recorded twice; ", end="")
@@ -56,7 +56,7 @@ def main() -> int:
 
 
 def check_records(made: World) -> int:
-    """Every call through a gate has an intent and an outcome; raises Refuted. Returns the calls."""
+    """Every call through a gate has an intent and an outcome; raises RefutedError. Returns the calls."""
     total = 0
     for gateway in made.gateways:
         if gateway.state is None:
@@ -65,7 +65,7 @@ def check_records(made: World) -> int:
         wanted, deadline = (gateway.calls, gateway.calls), time.monotonic() + 3
         while (found := recorded(gateway.state)) != wanted:
             if time.monotonic() > deadline:
-                raise Refuted(f"{gateway.name}: {gateway.calls} calls left {found} intents and outcomes")
+                raise RefutedError(f"{gateway.name}: {gateway.calls} calls left {found} intents and outcomes")
             time.sleep(0.05)
     return total
 

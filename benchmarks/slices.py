@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from benchmarks.machine import busy_seconds, compiled, cores, cpu_seconds, pinned
 from benchmarks.world import Gateway, World
@@ -37,7 +37,8 @@ WITH_EVENTS = frozenset({"direct", "nginx", "ostiary"})
 @dataclass(frozen=True, slots=True)
 class Sample:
     """What one slice showed. Times in microseconds; `foreign` is the share of one core that
-    other programs of the machine took meanwhile."""
+    other programs of the machine took meanwhile.
+    """
 
     rate: float
     cpu: float
@@ -54,7 +55,7 @@ class Lengths:
     measure: int
 
 
-class Refuted(Exception):
+class RefutedError(Exception):
     """A figure would be worthless: an answer was not the expected one, or a record is missing."""
 
 
@@ -77,8 +78,8 @@ def measure(world: World, lengths: Lengths, rounds: int, deadline: float) -> Sam
         for load, gateway in order:
             sample = _slice(world, gateway, load, lengths)
             samples.setdefault((load.name, gateway.name), []).append(sample)
-        print(f"\rround {number + 1} of {rounds}", end="", file=sys.stderr, flush=True)
-    print(file=sys.stderr)
+        if sys.stderr.isatty():
+            print(f"\rround {number + 1} of {rounds}", end="", file=sys.stderr, flush=True)
     return samples
 
 
@@ -95,7 +96,8 @@ def _slice(world: World, gateway: Gateway, load: Load, lengths: Lengths) -> Samp
     before, started = _clocks(world, gateway), time.monotonic()
     found = run_load(["http", *words])
     lasted = time.monotonic() - started
-    gate, ours, machine = (after - start for after, start in zip(_clocks(world, gateway), before, strict=True))
+    after = _clocks(world, gateway)
+    gate, ours, machine = (end - start for end, start in zip(after, before, strict=True))
     gateway.calls += int(found["calls"])
     return Sample(
         rate=found["measured"] / found["seconds"],
@@ -115,30 +117,32 @@ def _clocks(world: World, gateway: Gateway) -> tuple[float, float, float]:
 
 
 def run_load(words: list[str]) -> dict[str, float]:
-    """Run the load generator on its core; raises Refuted unless every answer was good."""
+    """Run the load generator on its core; raises RefutedError unless every answer was good."""
     with pinned(cores()[0]):
         process = subprocess.Popen(
             [str(compiled("load")), *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
     out, errors = process.communicate(timeout=60)
     if process.returncode:
-        raise Refuted(errors.strip() or f"load ended with {process.returncode}")
+        raise RefutedError(errors.strip() or f"load ended with {process.returncode}")
     found: dict[str, float] = json.loads(out)
     if found["good"] != found["calls"] or not found["measured"]:
-        raise Refuted(f"{found['good']:.0f} of {found['calls']:.0f} answers were good\n{errors[:1000]}")
+        raise RefutedError(f"{found['good']:.0f} of {found['calls']:.0f} answers were good\n{errors[:1000]}")
     return found
 
 
 def measure_pipes(world: World, lengths: Lengths, rounds: int) -> dict[str, list[float]]:
     """Median latencies of one call after the other over a bare pipe and through the gate."""
-    upstream = [str(compiled("upstream")), "pipe", str(world.home / "result.json"), str(world.home / "tools.json")]
-    state = world.home / "state-pipe"
-    gate = [sys.executable, "-m", "ostiary", "proxy", "-p", str(world.home / "policy.json")]
-    gate += ["--state-dir", str(state), "--", *upstream]
-    files = [str(world.home / f"pipe.{name}") for name in ("hello", "request", "answer")]
+    home = world.home
+    upstream = [str(compiled("upstream")), "pipe", str(home / "result.json"), str(home / "tools.json")]
+    gate = [sys.executable, "-m", "ostiary", "proxy", "-p", str(home / "policy.json")]
+    gate += ["--state-dir", str(home / "state-pipe"), "--", *upstream]
+    if taskset := shutil.which("taskset"):
+        gate = [taskset, "-c", str(cores()[1]), *gate]
+    files = [str(home / f"pipe.{name}") for name in ("hello", "request", "answer")]
     found: dict[str, list[float]] = {"bare pipe": [], "ostiary": []}
     for _ in range(rounds):
-        for name, command in (("bare pipe", upstream), ("ostiary", ["taskset", "-c", str(cores()[1]), *gate])):
+        for name, command in (("bare pipe", upstream), ("ostiary", gate)):
             words = ["pipe", *files, str(lengths.warm), str(lengths.measure), *command]
             found[name].append(run_load(words)["p50"])
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import hashlib
 import hmac
 import signal
@@ -119,6 +120,7 @@ async def _proxy(
     banner = describe(options, server, desk.policy)
     store.instance.describe(banner.details())
     desk.note("started", banner.summary(), reasons=banner.unsafe)
+    gc.freeze()  # what is loaded by now stays: the collector need not walk through it again
     try:
         if options.listen is not None:
             return await _serve_http(options, options.listen, state, store, desk, banner)

@@ -138,6 +138,16 @@ class Driver:
         self._reader.join(timeout=5)
         self._process.stdout.close()
 
+    def abandon(self) -> None:
+        """Clean up after a process that was killed."""
+        self._process.kill()
+        self._process.wait()
+        self._reader.join(timeout=5)
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.stdout.close()
+
     @property
     def pid(self) -> int:
         return self._process.pid
@@ -207,6 +217,11 @@ class Drivers:
         """End all."""
         for driver in self._running.values():
             driver.end()
+
+    def abandon(self) -> None:
+        """Clean up after processes that were killed."""
+        for driver in self._running.values():
+            driver.abandon()
 
 
 def text(answer: Json) -> str:

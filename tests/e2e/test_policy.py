@@ -406,7 +406,10 @@ MARKER = "hunter2-marker-of-the-test"
 def test_records_are_complete_in_order_verifiable_and_hold_no_argument(
     clients: Drivers, tmp_path: Path
 ) -> None:
-    """An intent stands before each outcome; argument values stand nowhere, not even in logs."""
+    """An intent stands before each outcome; argument values stand nowhere, not even in logs.
+
+    The address of a resource is its name and so on record, without credentials and query.
+    """
     policy = {
         **EVERYTHING.policy,
         "tools": {
@@ -428,7 +431,7 @@ def test_records_are_complete_in_order_verifiable_and_hold_no_argument(
         sent.append(client.call("get-sum", a=MARKER, b=1))
         sent.append(client.call("never-heard-of", anything=MARKER))
         sent.append(client.ask("prompts/get", {"name": "args-prompt", "arguments": {"city": MARKER}}))
-        sent.append(client.ask("resources/read", {"uri": f"demo://{MARKER}"}))
+        sent.append(client.ask("resources/read", {"uri": f"demo://ada@home:{MARKER}@host/a?key={MARKER}"}))
     while_running = world.ostiary("audit", "verify", state=gate.state)
     assert gate.stop() == 0
     verified = world.ostiary("audit", "verify", "--format", "json", state=gate.state)

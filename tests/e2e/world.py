@@ -131,11 +131,11 @@ class Gate(Process):
         command = proxy(policy, self.state, "--listen", "127.0.0.1:0", *options, upstream=upstream)
         super().__init__(command, folder / "gate.log", env)
         wait_for("the gate's banner", lambda: self.ended() or "Ctrl-C" in self.told(), 15)
-        found = re.search(r"http://127\.0\.0\.1:(\d+)/mcp", self.told())
+        found = re.search(r"URL +(http://127\.0\.0\.1:(\d+)/mcp)", self.told())
         assert found, self.told()
-        self.port = int(found[1])
+        self.port = int(found[2])
         token = self.state / "token"
-        self.http = Http(found[0], token.read_text().strip() if token.exists() else "")
+        self.http = Http(found[1], token.read_text().strip() if token.exists() else "")
 
 
 class HttpServer(Process):

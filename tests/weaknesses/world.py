@@ -38,6 +38,7 @@ from ostiary.store.tick import TickJournal
 
 MODERN = "2026-07-28"
 SERVER = "up"
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 TOKENS = {"alice": "ost_" + "a" * 43, "bob": "ost_" + "b" * 43}
 
 ALLOW_ALL: dict[str, Any] = {"version": "1", "default": "allow", "tools": {}}
@@ -216,8 +217,8 @@ class Reply(NamedTuple):
 
     @property
     def events(self) -> list[dict[str, Any]]:
-        found = re.findall(rb"^data: (.*)$", self.body, re.MULTILINE)
-        return [json.loads(data) for data in found]
+        found = [re.findall(rb"^data: (.*)$", one, re.MULTILINE) for one in self.body.split(b"\n\n")]
+        return [json.loads(b"\n".join(lines)) for lines in found if b"".join(lines)]
 
     @property
     def denied(self) -> bool:
@@ -270,13 +271,13 @@ class World:
     ) -> bytes:  # fmt: skip
         given = {name for name, _ in headers}
         lines = [(b"host", host), (b"connection", b"close"), *headers]
-        if body and b"content-type" not in given:
+        if method == "POST" and b"content-type" not in given:
             lines.append((b"content-type", b"application/json"))
         if b"accept" not in given:
             lines.append((b"accept", b"application/json, text/event-stream"))
         if grant:
             lines.append((b"authorization", b"Bearer " + TOKENS[grant].encode()))
-        if body:
+        if method == "POST":
             lines.append((b"content-length", b"%d" % len(body)))
         block = b"".join(name + b": " + value + b"\r\n" for name, value in lines)
         return method.encode() + b" /mcp HTTP/1.1\r\n" + block + b"\r\n"
@@ -316,6 +317,17 @@ class World:
 
     def reloader(self, file: Path) -> Reloader:
         return Reloader(self.desk, file=file, server=SERVER, unsafe_monitor=False, conceal=lambda text: "x")
+
+    @contextlib.asynccontextmanager
+    async def held(self, message: object, *headers: Header, method: str = "POST") -> AsyncIterator[Streams]:
+        """Send one message and leave its answer unread."""
+        body = b"" if message is None else encoded(message)
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port, limit=2**25)
+        writer.write(self.head(body, headers, method=method) + body)
+        try:
+            yield reader, writer
+        finally:
+            writer.transport.abort()
 
     async def records(self) -> list[Record]:
         """Everything that is in the journal now."""

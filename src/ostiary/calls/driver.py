@@ -31,6 +31,18 @@ class Effects(Protocol):
     def finish(self, call: Call, outcome: Outcome) -> None: ...
 
 
+class _Over:
+    """The effects of a run that has ended: nothing is performed any more."""
+
+    def consult(self, call: Call, done: Callable[[Consulted], None]) -> None: ...
+    def write(self, entry: Entry, done: Callable[[Reply], None]) -> None: ...
+    def forward(self, call: Call, done: Callable[[Ended], None]) -> None: ...
+    def finish(self, call: Call, outcome: Outcome) -> None: ...
+
+
+_OVER = _Over()
+
+
 class Run:
     """One call being carried through. `forwarded` turns True when the bytes are handed on."""
 
@@ -39,7 +51,7 @@ class Run:
     def __init__(self, call: Call, effects: Effects) -> None:
         self.call = call
         self.forwarded = False
-        self._effects = effects
+        self._effects: Effects = effects
         self._steps: Steps = handle(call)
         self._withdrawn = False
 
@@ -59,11 +71,16 @@ class Run:
             command = self._steps.send(reply)
             self._perform(command)
         except StopIteration as stop:
-            self._effects.finish(self.call, stop.value)
+            self._end(stop.value)
         except Exception:  # the driver's edge: whatever it was, nothing more is performed
             log.exception("a call ended by an unexpected fault (evaluation %s)", self.call.id)
             self._steps.close()
-            self._effects.finish(self.call, Relayed() if self.forwarded else INTERNAL)
+            self._end(Relayed() if self.forwarded else INTERNAL)
+
+    def _end(self, outcome: Outcome) -> None:
+        """Finish, and let go: the effects hold this run, so together they would wait for the collector."""
+        effects, self._effects = self._effects, _OVER
+        effects.finish(self.call, outcome)
 
     def _perform(self, command: Consult | Entry | Forward) -> None:
         match command:

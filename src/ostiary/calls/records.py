@@ -10,7 +10,7 @@ from ostiary.audit.record import Kind, Record
 from ostiary.calls.call import Call, Ended
 
 _QUERY = re.compile(r"[?#]")
-_USER_INFO = re.compile(r"://[^/@]*@")
+_USER_INFO = re.compile(r"://[^/]*@")
 
 MAX_KEYS = 64
 MAX_NAME = 256

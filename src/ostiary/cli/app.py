@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from difflib import get_close_matches
 from importlib.metadata import version as package_version
-from typing import Annotated
+from typing import Annotated, Protocol, cast
 
 import typer
+import typer.main
 
 from ostiary.cli import audit, demo, policy, status
 from ostiary.cli.proxy import main as run_proxy
 from ostiary.cli.proxy import report
-from ostiary.errors import OstiaryError
+from ostiary.errors import CallerFault, OstiaryError
 
 app = typer.Typer(
     name="ostiary",
@@ -19,12 +22,13 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain text: it can be piped, and `ostiary[demo]` is not taken for markup
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(policy.app, name="policy")
 app.add_typer(audit.app, name="audit")
-app.command("status")(status.status)
-app.command("demo")(demo.demo)
+READER_GONE = 141
+"""Exit status when whoever reads our output went away: what a shell shows for SIGPIPE."""
 
 
 @app.command(
@@ -35,6 +39,10 @@ app.command("demo")(demo.demo)
 def proxy(context: typer.Context) -> None:
     """Put one policy in front of one MCP server, over stdio or HTTP."""
     raise typer.Exit(run_proxy(context.args))
+
+
+app.command("demo", short_help="Watch one policy allow, refuse and limit real calls.")(demo.demo)
+app.command("status", short_help="Show the running gates and what they decided lately.")(status.status)
 
 
 def _print_version(wanted: bool) -> None:
@@ -54,13 +62,45 @@ def ostiary(version: VersionOption = False) -> None:
     """A deterministic policy gateway for MCP."""
 
 
+class _UsageError(Protocol):
+    def format_message(self) -> str: ...
+
+
+# The class of every complaint about the command line; typer exports only this one below it.
+_USAGE_ERROR = cast("type[Exception]", typer.BadParameter.__mro__[1])
+
+
 def main() -> None:
     """Run a command; 2 with a sentence on standard error when it could not run."""
     try:
-        app()
+        status = typer.main.get_command(app).main(prog_name="ostiary", standalone_mode=False)
     except OstiaryError as error:
         report(error)
         sys.exit(2)
-    except BrokenPipeError:
-        sys.stderr.close()  # whoever read us went away, which is not an error of ours
-        sys.exit(0)
+    except _USAGE_ERROR as error:
+        _report_usage(cast("_UsageError", error).format_message())
+        sys.exit(2)
+    except typer.Abort:
+        sys.exit(130)
+    except SystemExit as ended:  # typer turns a closed pipe into 1, which here means "no"
+        sys.exit(READER_GONE if ended.code == 1 else ended.code)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _report_usage(text: str) -> None:
+    """Say what is wrong with the command line in the style of every other message."""
+    if text.lstrip().startswith("Usage:"):  # no command at all: the whole help is the answer
+        print(text, file=sys.stderr)
+        return
+    unknown = _UNKNOWN_OPTION.match(text)
+    if unknown is not None:
+        near = get_close_matches(unknown[1], (unknown[2] or "").split(", "), n=1, cutoff=0)
+        text = f"unknown option '{unknown[1]}'" + (f" Did you mean '{near[0]}'" if unknown[2] else "")
+    text = re.sub(r"'([^']*)'", r"`\1`", text).replace("Value error, ", "").replace(": Input", ": input")
+    message, _, near_text = text.partition(" Did you mean ")
+    message = message[:1].lower() + message[1:].rstrip(".")
+    hint = f"did you mean {near_text.partition(',')[0].rstrip('?.')}" if near_text else "see --help"
+    report(CallerFault(message.replace("no such", "unknown"), hint=hint))
+
+
+_UNKNOWN_OPTION = re.compile(r"No such option: (\S+)(?: \(Possible options: (.+)\))?")

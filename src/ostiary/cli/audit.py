@@ -39,7 +39,7 @@ SinceFilter = Annotated[
 
 @app.command("tail")
 def tail(
-    limit: Annotated[int, typer.Option("-n", "--lines", min=1, max=100_000, help="How many rows.")] = 20,
+    limit: Annotated[int, typer.Option("-n", "--lines", metavar="N", min=1, max=100_000, help="How many rows.")] = 20,
     follow: Annotated[
         bool, typer.Option("-f", "--follow", help="Go on as rows are written, until Ctrl-C.")
     ] = False,
@@ -68,7 +68,7 @@ def tail(
         reader.close()
 
 
-@app.command("show")
+@app.command("show", short_help="Print everything on record about one call.")
 def show(
     call: Annotated[str, typer.Argument(metavar="ID", help="An evaluation id, `ev_…`.")],
     state_dir: StateOption = None,
@@ -182,7 +182,12 @@ def _newest_checkpoint(state: StateDir) -> bytes:
 
 
 def _print_report(report: Report) -> None:
-    typer.echo(f"{report.rows} rows in {len(report.chains)} chains, {report.checkpoints} checkpoints")
+    counted = (
+        _count(report.rows, "row"),
+        _count(len(report.chains), "chain"),
+        _count(report.checkpoints, "signed checkpoint"),
+    )
+    typer.echo("{} in {}, {}".format(*counted))
     for problem in report.problems:
         typer.echo(f"✗ {problem.kind}: {problem.message}")
     if not report.ok:
@@ -192,9 +197,12 @@ def _print_report(report: Report) -> None:
     if report.unanchored_rows:
         what = "anchor" if report.anchored else "checkpoint"
         when = f" since {_time(report.unanchored_since)}" if report.unanchored_since is not None else ""
-        typer.echo(
-            f"- {report.unanchored_rows} rows{when} are not covered by {'an' if report.anchored else 'a'} {what} yet"
-        )
+        rows = _count(report.unanchored_rows, "row")
+        typer.echo(f"- {rows}{when} not covered by {'an' if report.anchored else 'a'} {what} yet")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _print_rows(rows: list[StoredRecord], format_: Format) -> None:

@@ -44,6 +44,7 @@ def demo(
     """Watch one policy allow, refuse and limit real calls, then verify the audit log.
 
     Needs the official MCP client and a server to call: `pip install 'ostiary[demo]'`.
+
     Exit status: 0 when everything went as told, 1 when not, 2 when it could not run.
     """
     missing = [name for name in ("mcp", SERVER) if find_spec(name) is None]

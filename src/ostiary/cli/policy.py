@@ -42,9 +42,9 @@ MonitorOption = Annotated[
 ]
 
 
-@app.command("check")
+@app.command("check", short_help="Say whether a policy is valid, and what it means.")
 def check(
-    file: Annotated[Path | None, typer.Argument(help="The policy, JSON or YAML.", show_default=False)] = None,
+    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="The policy, JSON or YAML.", show_default=False)] = None,
     policy: PolicyOption = None,
     tools: ToolsOption = None,
     unsafe_monitor: MonitorOption = False,
@@ -76,7 +76,7 @@ def check(
     raise typer.Exit(0 if ok else 1)
 
 
-@app.command("explain")
+@app.command("explain", short_help="Say what a policy decides about one call, and why.")
 def explain(
     tool: Annotated[str, typer.Option("--tool", metavar="NAME", help="The tool that is called.")],
     policy: PolicyOption = None,

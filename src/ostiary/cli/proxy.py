@@ -4,66 +4,91 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from ostiary.errors import CallerFault, OstiaryError
 from ostiary.settings import ProxyOptions, gather_headers, parse_listen
 
 EPILOG = """\
 examples:
-  ostiary proxy -p policy.json -- uvx mcp-server-time          a stdio client in front of a stdio server
-  ostiary proxy -p policy.json --upstream https://host/mcp     a stdio client in front of an HTTP server
-  ostiary proxy -p policy.json --listen 127.0.0.1:8787 -- uvx mcp-server-time
-                                                               HTTP clients in front of either
+  a client on stdio, in front of a server that is a command
+    ostiary proxy -p policy.json -- uvx mcp-server-time
+  a client on stdio, in front of a server that is reached over HTTP
+    ostiary proxy -p policy.json --upstream https://tools.example.org/mcp
+  clients over HTTP, in front of either
+    ostiary proxy -p policy.json --listen 127.0.0.1:8787 -- uvx mcp-server-time
 
-Without -p every call is denied. Exit status: that of the child on stdio, else 0; 2 if it could not run.
+Without -p every call is denied.
+Exit status: on stdio that of the server, else 0; 2 when it could not run.
 """
 
+
+_SEE_HELP = "see `ostiary proxy --help`"
 
 _Option = tuple[tuple[str, ...], dict[str, Any]]
 
 _OPTIONS: tuple[_Option, ...] = (
     (
         ("-p", "--policy"),
-        {"metavar": "FILE", "type": Path, "help": "policy (JSON or YAML); reloaded when it changes"},
+        {"metavar": "FILE", "type": Path, "help": "the policy, JSON or YAML; reloaded when it changes"},
     ),
     (("--upstream",), {"metavar": "URL", "help": "the MCP server's streamable HTTP endpoint"}),
     (
         ("--listen",),
         {"metavar": "HOST:PORT", "help": "serve MCP over HTTP at /mcp instead of standard streams"},
     ),
-    (("--header",), {"metavar": "'K: V'", "action": "append", "help": "upstream header that is no secret"}),
+    (("--header",), {"metavar": "'K: V'", "action": "append", "help": "send this header to the server; nothing secret"}),
     (
         ("--header-env",),
-        {"metavar": "'K: VAR'", "action": "append", "help": "header whose value is in a variable"},
+        {"metavar": "'K: VAR'", "action": "append", "help": "the same, with its value in an environment variable"},
     ),
     (
         ("--header-file",),
-        {"metavar": "FILE", "action": "append", "help": "file of headers, one 'K: V' a line"},
+        {"metavar": "FILE", "action": "append", "help": "the same, for a file with one 'K: V' a line"},
     ),
     (("--grant",), {"metavar": "NAME", "default": "local", "help": "name of the one grant (default: local)"}),
-    (("--server",), {"metavar": "NAME", "default": "", "help": "name of the server in records and counters"}),
+    (("--server",), {"metavar": "NAME", "default": "", "help": "what records and counters call the server"}),
     (("--state-dir",), {"metavar": "DIR", "help": "where records, counters and keys are kept"}),
     (
         ("--token-file",),
-        {"metavar": "FILE", "type": Path, "help": "file with the token that clients must send"},
+        {"metavar": "FILE", "type": Path, "help": "the token that clients must send; by default one is made"},
     ),
     (
         ("--allowed-host",),
-        {"metavar": "HOST", "action": "append", "help": "another Host that clients may use"},
+        {"metavar": "HOST", "action": "append", "help": "another host name that clients may use"},
     ),
     (
         ("--pins",),
-        {"choices": ("session", "locked"), "default": "session", "help": "what a changed tool means"},
+        {
+            "choices": ("session", "locked"),
+            "default": "session",
+            "metavar": "MODE",
+            "help": "session (default): a tool must be listed; locked: and be as it was pinned",
+        },
     ),
     (
         ("--durability",),
-        {"choices": ("process", "power"), "default": "process", "help": "what a record survives"},
+        {
+            "choices": ("process", "power"),
+            "default": "process",
+            "metavar": "LEVEL",
+            "help": "what a record survives: kill -9 (process, default) or a power cut (power)",
+        },
     ),
-    (("--log-level",), {"choices": ("debug", "info", "warning", "error"), "default": "warning"}),
+    (
+        ("--log-level",),
+        {
+            "choices": ("debug", "info", "warning", "error"),
+            "default": "warning",
+            "metavar": "LEVEL",
+            "help": "debug, info, warning (default) or error, on standard error",
+        },
+    ),
     (
         ("--unsafe-no-token",),
         {"action": "store_true", "help": "take HTTP clients without a token (loopback only)"},
@@ -75,11 +100,31 @@ _OPTIONS: tuple[_Option, ...] = (
 )
 
 
+class _Parser(argparse.ArgumentParser):
+    """Complains about options in the words and with the exit status of every other command."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise CallerFault: with the near match of an unknown option, else with what argparse says."""
+        words = message.removeprefix("unrecognized arguments: ").split()
+        if message.startswith("unrecognized") and not words[0].startswith("-"):
+            raise CallerFault(
+                f"unexpected argument `{words[0]}`", hint="the server's command stands after `--`"
+            )
+        if not message.startswith("unrecognized"):
+            text = re.sub(r"'([^']*)'", r"`\1`", message)
+            raise CallerFault(re.sub(r"^argument (\S+?)(?:/\S+)?: ", r"\1: ", text), hint=_SEE_HELP)
+        near = get_close_matches(words[0], [name for names, _ in _OPTIONS for name in names], n=1)
+        raise CallerFault(
+            f"unknown option `{words[0]}`", hint=f"did you mean `{near[0]}`" if near else _SEE_HELP
+        )
+
+
 def parser() -> argparse.ArgumentParser:
     """The options of `ostiary proxy`."""
-    made = argparse.ArgumentParser(
+    made = _Parser(
         prog="ostiary proxy",
-        usage="ostiary proxy [-p POLICY] [--listen HOST:PORT] [options] (--upstream URL | -- CMD ARG…)",
+        usage="ostiary proxy [-p FILE] [--listen HOST:PORT] [options]\n"
+        "                     (--upstream URL | -- COMMAND [ARGUMENT…])",
         description="Put one policy in front of one MCP server.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -142,4 +187,4 @@ def report(error: OstiaryError) -> None:
     """Print an error for a person: what happened, then what to do about it."""
     print(f"error: {error.message}", file=sys.stderr)
     if error.hint:
-        print(f"hint: {error.hint}", file=sys.stderr)
+        print(f"\nhint: {error.hint}", file=sys.stderr)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ostiary.policy.compile import Compiled
+from ostiary.policy.definition import Catalogue, ToolDefinition
 from ostiary.policy.model import MethodRules
 
 _SILENT = MethodRules()
@@ -13,6 +14,18 @@ def wants_catalogue(compiled: Compiled) -> bool:
     policy = compiled.policy
     silent = not policy.tools and not policy.hide and not policy.hide_all
     return policy.default == "deny" or not silent or policy.all_tools.validation is not None
+
+
+def validated(compiled: Compiled | None, catalogue: Catalogue) -> list[ToolDefinition]:
+    """The tools whose arguments are checked against what they advertise (P2.10)."""
+    if compiled is None:
+        return []
+    plans, unlisted = compiled.plans, compiled.unlisted
+    return [
+        definition
+        for name, definition in catalogue.definitions.items()
+        if plans.get(name, unlisted).validations
+    ]
 
 
 def passes_everything(compiled: Compiled) -> bool:

@@ -8,7 +8,8 @@ denies and says why.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Final, cast
 
 import jsonschema_rs
@@ -106,11 +107,18 @@ def advertised(definition: ToolDefinition) -> Schema:
         known = _compile(definition)
         if definition.digest:
             if len(_compiled) >= _CACHE:
-                del _compiled[next(iter(_compiled))]
+                _compiled.pop(next(iter(_compiled)), None)  # another thread may be faster
             _compiled[definition.digest] = known
     if isinstance(known, SchemaError):
         raise known.with_traceback(None)
     return known
+
+
+def prepare(definitions: Iterable[ToolDefinition]) -> None:
+    """Compile the schemas of `definitions` ahead of the calls that need them."""
+    for definition in definitions:
+        with suppress(SchemaError):  # said again, with its reason, when a call needs it
+            advertised(definition)
 
 
 def _compile(definition: ToolDefinition) -> Schema | SchemaError:

@@ -41,6 +41,9 @@ class Asking(msgspec.Struct, frozen=True):
     meta: Mapping[str, object] | None
 
 
+Prepare = Callable[[Catalogue, Callable[[], None]], None]
+
+
 class Pins(msgspec.Struct, frozen=True):
     """Pinned definition digests by tool name; None means that nothing is pinned yet."""
 
@@ -48,7 +51,11 @@ class Pins(msgspec.Struct, frozen=True):
 
 
 class Catalogues:
-    """Reads and keeps tool lists. `on_changed` is told when a list differs from the one before."""
+    """Reads and keeps tool lists.
+
+    `on_changed` is told when a list differs from the one before. `prepare` does what takes long
+    about a list, away from the event loop, and calls back.
+    """
 
     def __init__(
         self,
@@ -57,7 +64,9 @@ class Catalogues:
         mint: Callable[[], str],
         pins: Pins | None,
         on_changed: Callable[[Link, list[str]], None],
+        prepare: Prepare,
     ) -> None:
+        self._prepare = prepare
         self._upstream = upstream
         self._mint = mint
         self._pins = pins
@@ -126,6 +135,10 @@ class Catalogues:
     def send(self, request: UpstreamRequest, message_id: str, done: Callable[[Collected], None]) -> None:
         """Send one page request and collect its answer."""
         collect(self._upstream, request, message_id, MAX_BYTES, done)
+
+    def complete(self, link: Link, read: Catalogue) -> None:
+        """A list was read to its end: keep it once it is prepared."""
+        self._prepare(read, lambda: self.settle(link, read))
 
     def settle(self, link: Link, result: Consulted) -> None:
         """Keep a list that was read, or report why it could not be, to everyone who waits."""
@@ -201,7 +214,7 @@ class _Reading:
         if page.next_cursor:
             self.next_page(page.next_cursor)
         else:
-            self._owner.settle(self._asking.link, self._owner.catalogue(self._definitions))
+            self._owner.complete(self._asking.link, self._owner.catalogue(self._definitions))
 
     def _fail(self, reason: str) -> None:
         self._owner.settle(self._asking.link, NoCatalogue(f"tools/list: {reason}"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -17,6 +18,9 @@ from ostiary.calls.journal import Entry, Journal, Reply
 from ostiary.identity.grant import Grant
 from ostiary.identity.handles import Handles
 from ostiary.policy.compile import Compiled
+from ostiary.policy.definition import Catalogue
+from ostiary.policy.reach import validated
+from ostiary.policy.schema import prepare
 from ostiary.proxy.catalogue import Catalogues, Pins
 from ostiary.proxy.exchange import Header, Upstream
 from ostiary.proxy.orphans import Orphans
@@ -56,7 +60,9 @@ class Desk:
         self.locked = pins is not None
         self._digest_key = digest_key
         self.digest = KeyedDigest(digest_key)
-        self.catalogues = Catalogues(upstream, mint=mint, pins=pins, on_changed=self._definitions_changed)
+        self.catalogues = Catalogues(
+            upstream, mint=mint, pins=pins, on_changed=self._definitions_changed, prepare=self._prepare
+        )
 
     def label(self, session: str) -> str:
         """A short name for a session in records; a session id itself is a credential."""
@@ -99,6 +105,15 @@ class Desk:
             note=note,
         )
         self.journal.submit(Entry(record), _ignore)
+
+    def _prepare(self, catalogue: Catalogue, ready: Callable[[], None]) -> None:
+        """Compile advertised schemas on a thread: a hostile one takes a noticeable time."""
+        checked = validated(self.policy, catalogue)
+        if not checked:
+            ready()
+            return
+        compiling = asyncio.get_running_loop().run_in_executor(None, prepare, checked)
+        compiling.add_done_callback(lambda _done: ready())
 
     def _definitions_changed(self, link: tuple[str, str], changed: list[str]) -> None:
         text = " ".join(name[:80] for name in changed[:20])

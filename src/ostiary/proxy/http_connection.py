@@ -314,6 +314,13 @@ class Connection(asyncio.Protocol):
         if self._quiet() and self._reader.phase == IDLE and not self._reader.deaf:
             self._transport.close()
 
+    @property
+    def listens(self) -> bool:
+        """Whether all that runs here is a stream from the server."""
+        current = self._current
+        streams = current is not None and current.started and current.request.method == "GET"
+        return streams and not self._reader.ready
+
     def abort(self) -> None:
         """Drop everything now."""
         self._transport.abort()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import socket
 import ssl
@@ -45,6 +46,7 @@ class HttpServer:
         self.draining = False
         self._connections: set[Connection] = set()
         self._servers: list[asyncio.Server] = []
+        self._done = asyncio.Event()
         self._empty = asyncio.Event()
         self._empty.set()
 
@@ -74,18 +76,22 @@ class HttpServer:
         return Connection(self)
 
     async def close(self, grace: float) -> None:
-        """Stop accepting, let running requests finish for `grace` seconds, then cut the rest."""
+        """Stop accepting, let running requests finish for `grace` seconds, then cut the rest.
+
+        Streams from the server have no end of their own; they are cut when nothing else is left,
+        since until then an answer may depend on what they carry.
+        """
         self.draining = True
         for server in self._servers:
             server.close()
         for connection in list(self._connections):
             connection.drain()
-        try:
-            await asyncio.wait_for(self._empty.wait(), grace)
-        except TimeoutError:
-            for connection in list(self._connections):
-                connection.abort()
-            await self._empty.wait()
+        self._note_if_done()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._done.wait(), grace)
+        for connection in list(self._connections):
+            connection.abort()
+        await self._empty.wait()
 
     @property
     def connections(self) -> int:
@@ -114,6 +120,12 @@ class HttpServer:
         self._connections.discard(connection)
         if not self._connections:
             self._empty.set()
+        self._note_if_done()
+
+    def _note_if_done(self) -> None:
+        """While draining, note that nothing is left but streams from the server."""
+        if self.draining and all(connection.listens for connection in self._connections):
+            self._done.set()
 
 
 def _unusable(host: str, port: int, error: OSError) -> GatewayFault:

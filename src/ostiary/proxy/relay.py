@@ -39,6 +39,7 @@ TEE = 1024 * 1024
 MAX_UNREAD = 16 * 1024 * 1024
 """Bytes of an answer that are still awaited after its client has gone."""
 
+UNANSWERED = "the upstream ended its event stream without an answer"
 UNREADABLE = "the upstream's answer is neither JSON nor an event stream"
 
 
@@ -68,6 +69,7 @@ class Relay:
         "_http_status",
         "_judge",
         "_mode",
+        "_resumable",
         "_seen",
         "_size",
         "_started",
@@ -93,6 +95,7 @@ class Relay:
         self._seen = 0
         self._size = 0
         self._unread = 0
+        self._resumable = False
         self._started = False
         self._head = Head(0)
         self._http_status = 0
@@ -243,8 +246,9 @@ class Relay:
             self.responder.write(passed)
 
     def _event(self, event: sse.Event) -> bytes:
+        self._resumable = self._resumable or bool(event.id)
         if not event.data:
-            return event.raw if self._judge.open else plain_event(event)
+            return self._plain(event)
         kept = self._judge.message(event.data)
         closed = self._judge.closed
         if closed is not None and self._status is None:
@@ -254,19 +258,19 @@ class Relay:
             return b""
         if kept is not event.data:
             return sse.replace_data(event, kept)
-        return event.raw if self._judge.open else plain_event(event)
+        return self._plain(event)
+
+    def _plain(self, event: sse.Event) -> bytes:
+        if self._judge.open:
+            return event.raw
+        passed = plain_event(event)
+        self._resumable = self._resumable and passed is event.raw
+        return passed
 
     def _finish(self) -> None:
-        """The end of a stream. What was withheld from it must not leave the client waiting."""
-        if self._events is not None:
-            try:
-                self._pass_on(self._events.finish()[0])
-            except sse.EventTooLarge as error:
-                self.fault(UpstreamFault(f"event stream: {error}", written=True))
-                return
-            if self._status is None and self._judge.withheld and self._answering.message_id is not None:
-                self._refuse(WITHHELD)
-                return
+        """The end of an answer. A request must not be left without one."""
+        if self._events is not None and not self._end_events(self._events):
+            return
         if self.responder is not None:
             self.responder.finish()
         body = b"".join(self._buffer)
@@ -276,6 +280,21 @@ class Relay:
         digest = self._answering.digest(body) if body and self._seen <= TEE else ""
         status = self._status or ("unknown" if self._answering.message_id is not None else "ok")
         self._close(status, digest)
+
+    def _end_events(self, events: sse.SseParser) -> bool:
+        """Whether the stream ended as it may: with the answer, or where it can be resumed."""
+        try:
+            complete, rest = events.finish()
+        except sse.EventTooLarge as error:
+            self.fault(UpstreamFault(f"event stream: {error}", written=True))
+            return False
+        self._pass_on(complete)
+        if self._status is not None or self._answering.message_id is None:
+            return True
+        if self._judge.withheld or rest.strip() or not self._resumable:
+            self._refuse(WITHHELD if self._judge.withheld else UNANSWERED)
+            return False
+        return True
 
     def _finish_whole(self) -> None:
         body = b"".join(self._buffer)

@@ -101,11 +101,12 @@ class StdioDownstream:
         self._active: dict[int, Answer] = {}
         self._barrier: Answer | None = None
         self._stream: GetStream | None = None
-        self._drain = self._limits.drain
         self._stopping = asyncio.Event()
         self._quiet = asyncio.Event()
         self._flushed = asyncio.Event()
         self._is_full = False
+        self._signals = 0
+        self._waited = False
         self._hurried = False
         self._turns = Turns(self._write, self._look, self._settled, self._resume, self._complain)
 
@@ -290,17 +291,27 @@ class StdioDownstream:
         self._stopping.set()
 
     def _signalled(self, signum: int) -> None:
-        """The first signal ends the input, a second one the waiting for answers."""
+        """The first signal ends the input and soon the waiting for answers, a second one at once.
+
+        The end of the input is no signal: a client that closes it and then tells us to stop is
+        still given the answers that come meanwhile.
+        """
         if self._on_signal is not None:
             self._on_signal(signum)
-        if self._stopping.is_set():
+        self._signals += 1
+        if self._signals > 1:
             self._hurry()
-        self._drain = min(self._drain, self._limits.signal_drain)
+        else:
+            asyncio.get_running_loop().call_later(self._limits.signal_drain, self._wait_no_more)
         self._stopping.set()
+
+    def _wait_no_more(self) -> None:
+        self._waited = True
+        self._quiet.set()
 
     def _hurry(self) -> None:
         self._hurried = True
-        self._quiet.set()
+        self._wait_no_more()
 
     def _hush(self) -> None:
         """Note whether anything is still to be answered: not subscriptions, nor what was cancelled."""
@@ -308,7 +319,7 @@ class StdioDownstream:
             not answer.cancelled and (answer.seen is None or answer.seen.method != LISTEN)
             for answer in self._active.values()
         )
-        if self._hurried or not (waiting or self._held):
+        if self._waited or not (waiting or self._held):
             self._quiet.set()
         else:
             self._quiet.clear()
@@ -318,7 +329,7 @@ class StdioDownstream:
         self._input.close()
         # (1)
         self._hush()
-        await _within(self._drain, self._quiet)
+        await _within(self._limits.drain, self._quiet)
         # (2)
         for _, seen in self._held:
             if seen is not None and seen.kind == "request":

@@ -34,7 +34,7 @@ def read_tools(path: Path) -> Catalogue:
         )
     found: dict[str, ToolDefinition] = {}
     for entry in listed:
-        tool = cast("Mapping[str, object]", entry) if isinstance(entry, Mapping) else {}
+        tool: Mapping[str, object] = cast("Mapping[str, object]", entry) if isinstance(entry, Mapping) else {}
         name = tool.get("name")
         if not isinstance(name, str):
             raise CallerFault(f"`{path}`: a tool without a name")

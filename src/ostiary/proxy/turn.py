@@ -121,6 +121,7 @@ class Turn:
         if self._relay is not None:
             self._desk.orphans.discard(self._relay)
             self._relay.give_up()
+            self._relay = None  # it knows this turn: together they would wait for the collector
         if self._started:
             return
         self._started = True

@@ -92,8 +92,7 @@ class BootClock:
         if correction:
             most = elapsed * SLEW_PPM // 1_000_000
             now += max(-most, min(most, correction))
-        if now > self._floor:
-            self._floor = now
+        self._floor = max(self._floor, now)
         return self._floor
 
     def anchor(self) -> Anchor:

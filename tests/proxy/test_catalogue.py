@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+from ostiary.calls.call import Consulted
+from ostiary.errors import UpstreamFault
+from ostiary.policy import schema
+from ostiary.policy.compile import compile_policy
+from ostiary.policy.definition import Catalogue, ToolDefinition
+from ostiary.policy.load import document
+from ostiary.policy.reach import validated
+from ostiary.policy.schema import advertised, prepare
+from ostiary.proxy.catalogue import Asking, Catalogues
+from ostiary.proxy.exchange import Head, Sink, UpstreamRequest
+
+
+class Listing:
+    """An upstream that answers `tools/list` with whatever `tools` is at that time."""
+
+    def __init__(self, tools: list[dict[str, Any]]) -> None:
+        self.tools = tools
+        self.asked = 0
+
+    def send(self, request: UpstreamRequest, sink: Sink) -> Listing:
+        self.asked += 1
+        asked = msgspec.json.decode(request.body)
+        answer = {"jsonrpc": "2.0", "id": asked["id"], "result": {"tools": self.tools}}
+        asyncio.get_running_loop().call_soon(self._answer, sink, msgspec.json.encode(answer))
+        return self
+
+    def _answer(self, sink: Sink, body: bytes) -> None:
+        sink.head(Head(200, ((b"content-type", b"application/json"),), len(body)))
+        sink.data(body)
+        sink.end()
+
+    def pause(self) -> None: ...
+    def resume(self) -> None: ...
+    def cancel(self) -> None: ...
+    async def close(self) -> None: ...
+
+
+def at_once(catalogue: Catalogue, ready: Callable[[], None]) -> None:
+    ready()
+
+
+def made(upstream: Listing, changed: list[list[str]], prepare: Any = at_once) -> Catalogues:
+    ids = iter(range(1_000))
+    return Catalogues(
+        upstream,
+        mint=lambda: f"ev_{next(ids)}",
+        pins=None,
+        on_changed=lambda link, names: changed.append(names),
+        prepare=prepare,
+    )
+
+
+async def consulted(catalogues: Catalogues) -> Consulted:
+    found: asyncio.Future[Consulted] = asyncio.get_running_loop().create_future()
+    catalogues.consult(Asking(("local", ""), (), None), found.set_result)
+    return await asyncio.wait_for(found, 5)
+
+
+def test_one_list_serves_all_who_wait_and_later_calls() -> None:
+    async def main() -> None:
+        upstream = Listing([{"name": "a"}])
+        catalogues = made(upstream, [])
+
+        first = await asyncio.gather(*[consulted(catalogues) for _ in range(20)])
+        again = await consulted(catalogues)
+
+        assert upstream.asked == 1
+        assert all(
+            isinstance(found, Catalogue) and set(found.definitions) == {"a"} for found in [*first, again]
+        )
+
+    asyncio.run(main())
+
+
+def test_a_changed_list_is_read_again_and_the_change_is_told() -> None:
+    """P7: the tool must be in the latest list; changes are recorded."""
+
+    async def main() -> None:
+        upstream, changed = Listing([{"name": "a"}, {"name": "b"}]), []
+        catalogues = made(upstream, changed)
+        await consulted(catalogues)
+
+        upstream.tools = [{"name": "a", "description": "now other"}, {"name": "c"}]
+        catalogues.invalidate(("local", ""))
+        found = await consulted(catalogues)
+
+        assert isinstance(found, Catalogue)
+        assert set(found.definitions) == {"a", "c"}
+        assert changed == [["+c", "-b", "~a"]]
+
+    asyncio.run(main())
+
+
+def test_a_tool_that_is_listed_in_two_versions_is_not_available() -> None:
+    """P7: which of them a client would call cannot be known."""
+
+    async def main() -> None:
+        upstream = Listing([{"name": "a"}, {"name": "a", "description": "the other one"}])
+
+        found = await consulted(made(upstream, []))
+
+        assert isinstance(found, Catalogue)
+        assert found.drifted == {"a"}
+
+    asyncio.run(main())
+
+
+def test_an_upstream_that_cannot_be_reached_gives_no_list_to_anyone_who_waits() -> None:
+    class Down(Listing):
+        def _answer(self, sink: Sink, body: bytes) -> None:
+            sink.fault(UpstreamFault("connection refused", written=False))
+
+    async def main() -> None:
+        catalogues = made(Down([]), [])
+
+        found = await asyncio.gather(consulted(catalogues), consulted(catalogues))
+
+        assert not any(isinstance(one, Catalogue) for one in found)
+
+    asyncio.run(main())
+
+
+def test_schemas_that_a_policy_checks_are_compiled_before_the_list_is_used(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """P3.8: advertised schemas are hostile input; compiling one must not hold up the loop."""
+    policy = document(
+        b'{"version":"1","default":"deny","tools":{"a":{"validate":{"schema":"advertised"}},"b":{}}}',
+        file="p.json",
+    ).single
+    assert policy is not None
+    tools = {name: ToolDefinition(name, f"sha256:ahead-{name}", {"type": "object"}) for name in ("a", "b")}
+
+    checked = validated(compile_policy(policy), Catalogue(tools))
+    prepare(checked)
+    monkeypatch.setattr(schema, "compile_schema", lambda source: pytest.fail("compiled on the loop"))
+    advertised(tools["a"])
+
+    assert [definition.name for definition in checked] == ["a"]
