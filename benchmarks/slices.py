@@ -36,8 +36,9 @@ WITH_EVENTS = frozenset({"direct", "nginx", "ostiary"})
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What one slice showed. Times in microseconds; `foreign` is the share of one core that
-    other programs of the machine took meanwhile.
+    """What one slice showed. Times in microseconds.
+
+    `foreign` is how many cores other programs of the machine took meanwhile.
     """
 
     rate: float

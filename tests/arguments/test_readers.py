@@ -150,9 +150,12 @@ def test_addresses_and_networks() -> None:
 
 def test_texts_for_patterns_are_the_only_spelling() -> None:
     """P3.7: what a glob would misjudge is refused before."""
-    for text in ("a", "a/b", "a.b", "https://x/y", "100%", "..a", "a b"):
+    for text in ("a", "a/b", "a.b", "https://x/y", "file:///x", "https://x?a=b//c", "100%", "..a", "a b"):
         refuse_dot_segments(text)
     for text in (".", "..", "a/..", "a/./b", "../a", "a\\b", "a/%2e", "a\u200b", "a/\u2025/b"):
+        with pytest.raises(ArgumentError):
+            refuse_dot_segments(text)
+    for text in ("//a", "a//b", "file:////a", "https://x//y", "a?b//c", "1://a"):
         with pytest.raises(ArgumentError):
             refuse_dot_segments(text)
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 
 from ostiary.calls.call import Call, Consulted, Emptied, Ended, Outcome, Refused, Relayed
@@ -16,6 +17,7 @@ class Scripted:
         self.log: list[str] = []
         self.outcome: Outcome | None = None
         self.held: Callable[[Consulted], None] | None = None
+        self.run: Run | None = None
 
     def _step(self, name: str) -> None:
         self.log.append(name)
@@ -92,3 +94,15 @@ def test_a_forwarded_call_can_no_longer_be_withdrawn() -> None:
 
     assert run.withdraw() is False
     assert not isinstance(effects.outcome, Emptied)
+
+
+def test_a_run_that_is_over_lets_go_of_its_effects() -> None:
+    effects = Scripted()
+    run = Run(call(tool_call(), compiled(LISTED)), effects)
+    effects.run = run  # as a turn does: without letting go, both would wait for the collector
+    run.start()
+    alive = weakref.ref(effects)
+
+    del effects
+
+    assert alive() is None

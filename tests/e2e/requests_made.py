@@ -89,7 +89,9 @@ MEMORY: list[Ask] = [
         ],
     ),
     call("create_relations", relations=[{"from": "Ada", "to": "Engine", "relationType": "programmed"}]),
-    call("add_observations", observations=[{"entityName": "Ada", "contents": ["wrote programs", "née Byron"]}]),
+    call(
+        "add_observations", observations=[{"entityName": "Ada", "contents": ["wrote programs", "née Byron"]}]
+    ),
     call("add_observations", observations=[{"entityName": "Nobody", "contents": ["x"]}]),
     call("read_graph"),
     call("search_nodes", query="person"),

@@ -175,9 +175,7 @@ def test_body_over_four_mebibytes_is_answered_413(gate: world.Gate) -> None:
         b'{"jsonrpc":"2.0","id":null,"method":"ping"}',
     ],
 )
-def test_body_that_two_parsers_could_read_differently_is_answered_400(
-    body: bytes, gate: world.Gate
-) -> None:
+def test_body_that_two_parsers_could_read_differently_is_answered_400(body: bytes, gate: world.Gate) -> None:
     with Line(gate) as line:
         session = line.initialize()
         reply = line.send(body=body, Mcp_Session_Id=session)
@@ -342,9 +340,7 @@ def test_call_under_way_is_answered_while_the_gate_drains(
     client = clients.connect(kind, gate.http)
     arguments = {"duration": 1, "steps": 1}
     client.ask("tools/list")  # or the Python client asks for it after the call, of a closed port
-    asked = client.begin(
-        "tools/call", {"name": "trigger-long-running-operation", "arguments": arguments}
-    )
+    asked = client.begin("tools/call", {"name": "trigger-long-running-operation", "arguments": arguments})
     world.wait_for("the intent", lambda: "trigger-long" in tail_of(gate))
     gate.process.send_signal(signal.SIGTERM)
     answer = client.driver.reply(asked)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -284,9 +283,7 @@ def test_question_inside_a_result_is_denied_as_well(
 
 
 @kinds
-def test_question_that_policy_allows_reaches_the_client(
-    kind: Kind, clients: Drivers, tmp_path: Path
-) -> None:
+def test_question_that_policy_allows_reaches_the_client(kind: Kind, clients: Drivers, tmp_path: Path) -> None:
     """P6: `methods.allow` lets single questions through."""
     policy = {**MODERN.policy, "methods": {"allow": ["elicitation/create"]}}
     target = world.gated(write(policy, tmp_path), tmp_path, upstream=world.MODERN)
@@ -350,7 +347,7 @@ def swap_symlink(policy: Path, content: str) -> None:
     target.write_text(content)
     link = policy.with_name("link")
     link.symlink_to(target)
-    os.replace(link, policy)
+    link.replace(policy)
 
 
 NARROW = json.dumps({"version": "1", "default": "deny", "tools": {"convert_time": {}}})
@@ -422,9 +419,7 @@ def test_records_are_complete_in_order_verifiable_and_hold_no_argument(
             },
         },
     }
-    gate = world.Gate(
-        write(policy, tmp_path), tmp_path, "--log-level", "debug", upstream=world.everything()
-    )
+    gate = world.Gate(write(policy, tmp_path), tmp_path, "--log-level", "debug", upstream=world.everything())
     with clients.connect(PYTHON_2, gate.http) as client:
         sent = [client.call("echo", message=MARKER) for _ in range(3)]
         sent.append(client.call("echo", message=f"forbidden {MARKER}"))
@@ -463,7 +458,5 @@ def assert_intents_come_first(rows: Sequence[Json]) -> None:
 def marked(folder: Path) -> list[str]:
     """Files that hold the marker, other than the policy."""
     return [
-        str(path)
-        for path in folder.rglob("*")
-        if path.is_file() and MARKER.encode() in path.read_bytes()
+        str(path) for path in folder.rglob("*") if path.is_file() and MARKER.encode() in path.read_bytes()
     ]

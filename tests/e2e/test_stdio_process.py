@@ -73,9 +73,7 @@ def call(number: int, **arguments: Json) -> Json:
 
 
 def test_exit_status_and_standard_error_are_those_of_the_child(tmp_path: Path) -> None:
-    proxied = Proxied(
-        tmp_path, server("print('one for the log', file=sys.stderr)\n" + ECHO + "sys.exit(7)")
-    )
+    proxied = Proxied(tmp_path, server("print('one for the log', file=sys.stderr)\n" + ECHO + "sys.exit(7)"))
     proxied.say(call(1))
     assert proxied.hear()["result"] == {"content": []}
 
@@ -217,9 +215,7 @@ def test_kill_of_an_official_client_leaves_no_published_server_behind(
     """Gate and server are gone within 5 s after SIGKILL of the client."""
     doomed = Drivers()
     try:
-        client = doomed.connect(
-            PYTHON_2, world.gated(world.ALLOW_ALL, tmp_path, upstream=world.everything())
-        )
+        client = doomed.connect(PYTHON_2, world.gated(world.ALLOW_ALL, tmp_path, upstream=world.everything()))
         assert text(client.call("echo", message="x")) == "Echo: x"
         pids = world.children_of(client.driver.pid)
         assert len(pids) >= 2

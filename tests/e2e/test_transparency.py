@@ -8,7 +8,7 @@ import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -64,8 +64,10 @@ def page_server() -> Iterator[str]:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, format: str, *args: object) -> None:
+        def log_request(self, *_: object) -> None:
             """Keep quiet."""
+
+        log_error = log_request
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page)
     thread = threading.Thread(target=server.serve_forever)
@@ -108,9 +110,7 @@ def subjects(folder: Path, page: str) -> Mapping[str, Callable[[], Subject]]:
 
     def of_files() -> Subject:
         prepare_files(shared)
-        return Subject(
-            world.filesystem(shared), made.filesystem(shared), reset=lambda: prepare_files(shared)
-        )
+        return Subject(world.filesystem(shared), made.filesystem(shared), reset=lambda: prepare_files(shared))
 
     return {
         "everything": lambda: Subject(world.everything(), made.EVERYTHING, settled=ROOTS_KNOWN),
@@ -242,9 +242,7 @@ def test_http_server_answers_alike_through_stdio_and_through_http(
     compare(name, http_subjects(name), kind, clients, gates, tmp_path)
 
 
-def compare(
-    name: str, subject: Subject, kind: Kind, clients: Drivers, gates: Gates, folder: Path
-) -> None:
+def compare(name: str, subject: Subject, kind: Kind, clients: Drivers, gates: Gates, folder: Path) -> None:
     """Ask a server directly, through a gate on stdio and through one on HTTP; compare everything."""
     targets: list[Stdio | Http] = [
         Http(subject.reached_by)

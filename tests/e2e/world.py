@@ -144,7 +144,9 @@ class HttpServer(Process):
     def __init__(self, command: Sequence[str], log: Path, env: Callable[[int], Mapping[str, str]]) -> None:
         for _ in range(5):
             self.port = free_port()
-            super().__init__([part.replace("{port}", str(self.port)) for part in command], log, env(self.port))
+            super().__init__(
+                [part.replace("{port}", str(self.port)) for part in command], log, env(self.port)
+            )
             wait_for("the server's port", lambda: self.ended() or accepts(self.port), 20)
             if not self.ended():
                 return
@@ -204,7 +206,11 @@ def make_repository(folder: Path) -> Path:
 
     def run(*arguments: str) -> None:
         subprocess.run(
-            [git, *arguments], cwd=repository, env=environment(GIT_ENVIRONMENT), check=True, capture_output=True
+            [git, *arguments],
+            cwd=repository,
+            env=environment(GIT_ENVIRONMENT),
+            check=True,
+            capture_output=True,
         )
 
     run("init", "-q", "-b", "main")

@@ -45,6 +45,10 @@ def glob(pattern: str, text: str) -> bool:
         "/" in text or text in (".", "..")
     ):
         raise Wrong
+    address = re.match("[A-Za-z][A-Za-z0-9+.-]*://", text)
+    path = re.split("[?#]", text[address.end() :])[0] if address else text
+    if "//" in path:
+        raise Wrong
     return matches(pattern, text)
 
 
@@ -80,6 +84,8 @@ def host(text: str) -> str:
     if "://" in text:
         scheme, text = text.split("://", 1)
         if not re.fullmatch("[A-Za-z][A-Za-z0-9+.-]{0,31}", scheme):
+            raise Wrong
+        if "@" in text.split("/")[0]:
             raise Wrong
         text = re.split("[/?#]", text)[0]
     elif text.count(":") > 1 and text[0] != "[":

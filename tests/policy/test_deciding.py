@@ -321,6 +321,49 @@ def test_items_of_allowed_lists_are_shown_as_they_could_be_read() -> None:
     assert filters_items(None, "prompts")
 
 
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "https://evil.example/x",
+        "HTTPS://EVIL.example/x",
+        "https://evil.example:443/x",
+        "https://evil.example./x",
+        "https://evil.example.:443/x",
+        "https://me@evil.example/x",
+        "https:evil.example/x",
+        "https:/evil.example/x",
+        "https://evil.example//x",
+        "http:/local",
+    ],
+)
+def test_no_other_spelling_of_a_denied_address_passes_under_default_allow(uri: str) -> None:
+    """P6: an address is compared in its normal spelling, or not read at all."""
+    rules = MethodRules(deny=("https://evil.example/**", "http:/local"))
+    compiled = compile_policy(Policy(format=4, default="allow", resources=rules))
+    assert decide_method(compiled, "resources/read", {"uri": uri}, from_server=False).effect == "deny"
+    other = {"uri": "https://good.example/x"}
+    assert decide_method(compiled, "resources/read", other, from_server=False).effect == "allow"
+
+
+def test_a_denial_written_in_another_spelling_denies_that_spelling_too() -> None:
+    """P6: deny patterns see the address as it was given and in its normal spelling."""
+    compiled = compile_policy(
+        Policy(format=4, default="allow", resources=MethodRules(deny=("file:/srv/**",)))
+    )
+    read = decide_method(compiled, "resources/read", {"uri": "file:/srv/a"}, from_server=False)
+    assert read.rules == ("/resources/deny/0",)
+
+
+def test_allow_patterns_see_the_normal_spelling_only() -> None:
+    """P6: one address has one answer, however it is written."""
+    compiled = compile_policy(
+        Policy(format=4, default="deny", resources=MethodRules(allow=("file:///srv/**", "FILE:///etc/**")))
+    )
+    for uri, effect in (("FILE:///srv/a", "allow"), ("FILE:///etc/a", "deny")):
+        read = decide_method(compiled, "resources/read", {"uri": uri}, from_server=False)
+        assert read.effect == effect
+
+
 def test_method_denials_do_not_repeat_long_names() -> None:
     """P6: the message is short and printable."""
     decision = decide_method(None, "x\n" * 500, {}, from_server=False)

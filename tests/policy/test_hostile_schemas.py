@@ -70,6 +70,71 @@ def test_a_schema_that_multiplies_work_is_refused_at_once() -> None:
     assert time.perf_counter() - started < 2
 
 
+@pytest.mark.parametrize("word", ["unevaluatedProperties", "unevaluatedItems"])
+def test_asking_what_was_not_evaluated_counts_as_asking_again(word: str) -> None:
+    """P3.8: forty such objects in a chain take 3^40 visits, which are counted and not made."""
+    chain: dict[str, object] = {"d0": {"properties": {"x": {}}}}
+    for at in range(1, 40):
+        chain[f"d{at}"] = {"allOf": [{"$ref": f"#/$defs/d{at - 1}"}], word: False}
+    started = time.perf_counter()
+    decision = _validated({"$defs": chain, "$ref": "#/$defs/d39"}, {"x": 1})
+    assert decision.effect == "deny"
+    assert "multiplies work" in decision.reasons[0]
+    assert time.perf_counter() - started < 2
+
+
+def test_one_object_without_unevaluated_members_is_still_checked() -> None:
+    """P3.8: what ordinary schemas ask stays possible."""
+    schema = {"allOf": [{"properties": {"x": {"type": "integer"}}}], "unevaluatedProperties": False}
+    assert _validated(schema, {"x": 1}).effect == "allow"
+    assert _validated(schema, {"y": 1}).effect == "deny"
+
+
+def test_many_checks_of_many_values_are_refused_at_once() -> None:
+    """P3.8: 5,000 checks of each of 20,000 values are counted, not made."""
+    checks = [{"minimum": -at} for at in range(5_000)]
+    schema = {"properties": {"a": {"items": {"allOf": checks}}}}
+    assert _validated(schema, {"a": [1] * 100}).effect == "allow"
+    decision = _validated(schema, {"a": [1] * 20_000})
+    assert decision.reasons == ("advertised schema multiplies work on a document of this size",)
+
+
+@pytest.mark.parametrize(
+    "patterns",
+    [
+        {"allOf": [{"pattern": f"a{at}"} for at in range(101)]},
+        {"patternProperties": {f"a{at}": True for at in range(101)}},
+    ],
+)
+def test_the_number_of_patterns_is_bounded(patterns: dict[str, object]) -> None:
+    """P3.8: compiling thousands of patterns takes seconds."""
+    with pytest.raises(SchemaError, match="more than 100 patterns"):
+        compile_schema(patterns)
+
+
+def test_a_schema_of_many_parts_is_measured_in_no_time() -> None:
+    """P3.8: the work of a flat schema is known after two rounds."""
+    started = time.perf_counter()
+    compile_schema({"properties": {f"p{at}": {"type": "string"} for at in range(6_000)}})
+    assert time.perf_counter() - started < 2
+
+
+def test_the_first_of_many_faults_is_named_without_listing_them() -> None:
+    """P2.10: a large list in which everything is wrong is answered at once."""
+    schema = {"properties": {"a": {"items": {"type": "string"}}}}
+    started = time.perf_counter()
+    decision = _validated(schema, {"a": list(range(500_000))})
+    assert decision.reasons == ("`type` fails at `/a/0`",)
+    assert time.perf_counter() - started < 2
+
+
+def test_the_place_of_a_fault_is_printable() -> None:
+    """P2.10: the caller chooses the names in it, and they end up on terminals."""
+    schema = {"properties": {"a": {"additionalProperties": {"type": "string"}}}}
+    decision = _validated(schema, {"a": {"\x1b[2J": 1}})
+    assert decision.reasons == ("`type` fails at `/a/?[2J`",)
+
+
 def test_recursive_work_is_judged_by_the_depth_of_the_document() -> None:
     """P3.8: a grammar with two branches is fine for flat arguments and refused for deep ones."""
     grammar = {

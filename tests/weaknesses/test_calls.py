@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 import pytest
-from ostiary.proxy.catalogue import Pins, definition
 
+from ostiary.proxy.catalogue import Pins, definition
 from tests.weaknesses.world import (
     ALLOW_ALL,
     TOKENS,
@@ -57,7 +57,9 @@ def test_a_method_in_two_spellings_is_refused_and_never_reaches_the_upstream(tmp
     within(lambda: refused(tmp_path / "s", message, -32700))
 
 
-@pytest.mark.parametrize("method", ["Tools/Call", "tools/call ", "TOOLS/CALL", "tools/call\\u0000", "Tools/List"])
+@pytest.mark.parametrize(
+    "method", ["Tools/Call", "tools/call ", "TOOLS/CALL", "tools/call\\u0000", "Tools/List"]
+)
 def test_a_method_that_only_folds_to_a_known_one_is_refused(tmp_path, method: str) -> None:
     """W2: to a lax reader it is a call, to the policy an unknown method."""
     message = b'{"jsonrpc":"2.0","id":1,"method":"%b","params":{"name":"x"}}' % method.encode()
@@ -92,7 +94,9 @@ def test_a_batch_is_refused_and_no_member_of_it_reaches_the_upstream(tmp_path) -
     within(lambda: refused(tmp_path / "s", message, -32600))
 
 
-@pytest.mark.parametrize("name", ["Delete_Repo", "delete_repo ", "DELETE_REPO", "ｄelete_repo", "delete_repo\u200b"])
+@pytest.mark.parametrize(
+    "name", ["Delete_Repo", "delete_repo ", "DELETE_REPO", "ｄelete_repo", "delete_repo\u200b"]
+)
 def test_a_tool_name_in_another_spelling_is_not_called_under_default_allow(tmp_path, name: str) -> None:
     """W7: names are compared exactly, and look-alikes of a guarded name are refused."""
     policy = {"version": "1", "default": "allow", "hide": ["delete_repo"], "tools": {}}
@@ -208,7 +212,9 @@ def test_undeclared_arguments_are_refused_where_the_policy_asks_for_validation(t
     within(main)
 
 
-async def only(state, policy: dict[str, Any], name: str, good: dict[str, Any], bad: list[dict[str, Any]]) -> None:
+async def only(
+    state, policy: dict[str, Any], name: str, good: dict[str, Any], bad: list[dict[str, Any]]
+) -> None:
     """Of these arguments only `good` reaches the upstream."""
     async with world(policy, state, tools=[name]) as gate:
         for arguments in bad:
@@ -231,7 +237,10 @@ def test_changing_the_type_of_an_argument_does_not_dodge_a_guard(tmp_path) -> No
 def test_a_path_that_climbs_out_is_not_within_its_folder(tmp_path) -> None:
     """W14 (P3.7): paths are normalised before they are compared."""
     policy = rule("read", "require", {"path": "args.path", "op": "path_within", "value": "/app/src"})
-    bad = [{"path": path} for path in ("/app/src/../../etc/passwd", "/app/srcx", "/etc/passwd", "/app/src/%2e%2e/x")]
+    bad = [
+        {"path": path}
+        for path in ("/app/src/../../etc/passwd", "/app/srcx", "/etc/passwd", "/app/src/%2e%2e/x")
+    ]
     within(lambda: only(tmp_path / "s", policy, "read", {"path": "/app/src/a.py"}, bad))
 
 
@@ -264,7 +273,9 @@ def test_a_tool_name_with_a_dot_can_be_limited(tmp_path) -> None:
 
 def test_escapes_in_names_are_decoded_before_they_are_judged(tmp_path) -> None:
     """W1: `dang\\u0065r` is danger to every upstream."""
-    message = raw_call('{"n\\u0061me":"dang\\u0065r","arguments":{}}').replace(b"tools/call", b"tools\\u002fcall")
+    message = raw_call('{"n\\u0061me":"dang\\u0065r","arguments":{}}').replace(
+        b"tools/call", b"tools\\u002fcall"
+    )
 
     async def main() -> None:
         async with world(deny_but("echo"), tmp_path / "s", tools=["echo", "danger"]) as gate:

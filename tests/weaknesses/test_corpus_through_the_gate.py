@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ostiary.proxy.exchange import Header
 
+from ostiary.proxy.exchange import Header
 from tests.e2e.world import OSTIARY, environment
 from tests.needs import ROOT
 from tests.weaknesses.world import ALLOW_ALL, Reply, World, within, world
@@ -90,9 +90,7 @@ def test_every_accepted_twin_reaches_the_upstream_over_http(tmp_path) -> None:
     async def main() -> None:
         async with world(ALLOW_ALL, tmp_path / "s") as gate:
             lost = [
-                case["name"]
-                for case in CASES
-                if not case.get("batches") and not await arrives(gate, case)
+                case["name"] for case in CASES if not case.get("batches") and not await arrives(gate, case)
             ]
             assert lost == []
 
@@ -205,7 +203,9 @@ def test_a_line_end_inside_a_message_never_starts_a_second_one(tmp_path, end: by
     line = b'{"jsonrpc":"2.0","id":1,"method":"ping","params":{"_meta":{"x":' + end + inner + end + b"}}}"
 
     async def main() -> None:
-        bridge = await Bridge.start(tmp_path / "b", {"version": "1", "default": "deny", "tools": {"echo": {}}})
+        bridge = await Bridge.start(
+            tmp_path / "b", {"version": "1", "default": "deny", "tools": {"echo": {}}}
+        )
         await bridge.say(line)
         reached = await bridge.ping()
         assert not [one for one in reached if one.strip().startswith(b'{"jsonrpc":"2.0","id":2')]
@@ -219,7 +219,9 @@ def test_a_line_over_the_limit_is_answered_and_the_bridge_goes_on(tmp_path) -> N
 
     async def main() -> None:
         bridge = await Bridge.start(tmp_path / "b", ALLOW_ALL)
-        await bridge.say(b'{"jsonrpc":"2.0","id":1,"method":"x","params":{"a":"' + b"a" * (17 * 2**20) + b'"}}')
+        await bridge.say(
+            b'{"jsonrpc":"2.0","id":1,"method":"x","params":{"a":"' + b"a" * (17 * 2**20) + b'"}}'
+        )
         assert (await bridge.hear())["error"]["code"] == -32600
         assert await bridge.ping() == []
         assert await bridge.stop() == 0
@@ -229,7 +231,12 @@ def test_a_line_over_the_limit_is_answered_and_the_bridge_goes_on(tmp_path) -> N
 
 def test_a_cancel_does_not_overtake_a_large_call_before_it(tmp_path) -> None:
     """Lines of a pipe are taken in order, however long they are."""
-    call = {"jsonrpc": "2.0", "id": 9, "method": "tools/call", "params": {"name": "echo", "arguments": {"a": "x" * 400_000}}}
+    call = {
+        "jsonrpc": "2.0",
+        "id": 9,
+        "method": "tools/call",
+        "params": {"name": "echo", "arguments": {"a": "x" * 400_000}},
+    }
     cancel = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 9}}
 
     async def main() -> None:

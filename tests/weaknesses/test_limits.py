@@ -6,8 +6,8 @@ import asyncio
 from typing import Any
 
 import pytest
-from ostiary.policy.load import load_text
 
+from ostiary.policy.load import load_text
 from tests.weaknesses.world import (
     ManualClock,
     World,
@@ -51,7 +51,9 @@ async def paid(gate: World, amount: str) -> bool:
     ],
     ids=["negative (W17)", "fraction (W18)", "above (W18)", "overflow (W19)", "wide (W19)", "types"],
 )
-def test_amounts_are_charged_exactly_or_not_at_all(tmp_path, amounts: list[str], expected: list[bool]) -> None:
+def test_amounts_are_charged_exactly_or_not_at_all(
+    tmp_path, amounts: list[str], expected: list[bool]
+) -> None:
     """W17, W18, W19 (P4.3): no amount gives anything back, is cut off or wraps."""
 
     async def main() -> None:

@@ -180,7 +180,10 @@ def test_filtering_leaves_every_other_byte_as_it_was(tmp_path) -> None:
         async with world(ONLY_ECHO, tmp_path / "s", tools=TOOLS) as gate:
             gate.upstream.script["tools/list"] = lambda seen: http(raw)
             reply = await gate.ask("tools/list", {})
-            left, right = b'{"result" : {"tools":[{"name":"echo","x-vendor":{"a":1.50}}', raw[raw.index(b"]") :]
+            left, right = (
+                b'{"result" : {"tools":[{"name":"echo","x-vendor":{"a":1.50}}',
+                raw[raw.index(b"]") :],
+            )
             assert reply.body.startswith(left)
             assert reply.body.endswith(right)
             assert not leaks(reply)
@@ -189,7 +192,12 @@ def test_filtering_leaves_every_other_byte_as_it_was(tmp_path) -> None:
 
 
 def session_start(seen: Seen) -> bytes:
-    return http(result(seen.message, {"protocolVersion": "2025-11-25"}), b"application/json", 200, b"mcp-session-id: s1")
+    return http(
+        result(seen.message, {"protocolVersion": "2025-11-25"}),
+        b"application/json",
+        200,
+        b"mcp-session-id: s1",
+    )
 
 
 @pytest.mark.parametrize("carrier", ["events", "json"])
@@ -219,7 +227,9 @@ def test_a_list_that_comes_in_answer_to_another_request_is_filtered_or_withheld(
 
 
 @pytest.mark.parametrize("kind", [b"text/event-stream", b"text/plain", b"application/json", b""])
-def test_a_list_that_comes_on_the_stream_from_the_server_is_filtered_or_withheld(tmp_path, kind: bytes) -> None:
+def test_a_list_that_comes_on_the_stream_from_the_server_is_filtered_or_withheld(
+    tmp_path, kind: bytes
+) -> None:
     """W30: also when that stream is called something else, which some clients do not mind."""
 
     async def main() -> None:

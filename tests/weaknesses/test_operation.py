@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from ostiary.policy.load import load_text
 from ostiary.proxy.reload import Watch
 from ostiary.store.state import find_state
 from ostiary.store.verify import verify
-
 from tests.weaknesses.world import (
     ALLOW_ALL,
     call,
@@ -132,7 +132,12 @@ def test_no_secret_reaches_the_journal_the_log_or_an_answer_of_the_gate(tmp_path
             session = [(b"mcp-session-id", await gate.session())]
             ours: list[bytes] = []
             gate.upstream.script["tools/call"] = lambda seen: http(b"{")
-            for arguments in ({"password": SECRET}, {"password": [SECRET]}, {"password": {"a": SECRET}}, {"Password": SECRET}):
+            for arguments in (
+                {"password": SECRET},
+                {"password": [SECRET]},
+                {"password": {"a": SECRET}},
+                {"Password": SECRET},
+            ):
                 ours.append((await gate.post(call("login", arguments), *session)).body)
             ours.append((await gate.post(call("other", {"password": SECRET}), *session)).body)
             ours.append((await gate.post(b'{"a":"%b","a":1}' % SECRET.encode(), *session)).body)
@@ -149,9 +154,15 @@ def test_no_secret_reaches_the_journal_the_log_or_an_answer_of_the_gate(tmp_path
     within(main)
 
 
-def test_a_limit_denial_is_on_record_with_rule_grant_revision_and_a_digest_that_cannot_be_guessed(tmp_path) -> None:
+def test_a_limit_denial_is_on_record_with_rule_grant_revision_and_a_digest_that_cannot_be_guessed(
+    tmp_path,
+) -> None:
     """W48: who, what, by which rule of which policy; the digest of arguments is keyed."""
-    policy = {"version": "1", "default": "deny", "tools": {"a": {"limits": [{"counter": "c", "window": "day", "max": 1}]}}}
+    policy = {
+        "version": "1",
+        "default": "deny",
+        "tools": {"a": {"limits": [{"counter": "c", "window": "day", "max": 1}]}},
+    }
 
     async def main() -> None:
         digests = []
@@ -185,7 +196,9 @@ def test_a_changed_row_of_the_journal_is_found(tmp_path) -> None:
     state = find_state(tmp_path / "s")
     assert verify(state).ok
     connection = sqlite3.connect(state.database)
-    table = connection.execute("SELECT name FROM sqlite_master WHERE sql LIKE '%wseq%' AND type = 'table'").fetchone()[0]
+    table = connection.execute(
+        "SELECT name FROM sqlite_master WHERE sql LIKE '%wseq%' AND type = 'table'"
+    ).fetchone()[0]
     connection.execute(f"UPDATE {table} SET body = replace(body, 'echo', 'ecco')")
     connection.commit()
     connection.close()

@@ -8,8 +8,8 @@ import sys
 from typing import Any
 
 import pytest
-from ostiary.proxy.http_client import UpstreamLimits
 
+from ostiary.proxy.http_client import UpstreamLimits
 from tests.weaknesses.world import (
     ALLOW_ALL,
     TOKENS,
@@ -108,8 +108,12 @@ def test_a_large_event_passes_whole(tmp_path, policy: dict[str, Any]) -> None:
         async with world(policy, tmp_path / "s") as gate:
 
             async def slowly(seen):
-                body = b"data: " + result(seen.message, {"content": [{"type": "text", "text": text}]}) + b"\n\n"
-                head = http(b"", b"text/event-stream").replace(b"content-length: 0", b"content-length: %d" % len(body))
+                body = (
+                    b"data: " + result(seen.message, {"content": [{"type": "text", "text": text}]}) + b"\n\n"
+                )
+                head = http(b"", b"text/event-stream").replace(
+                    b"content-length: 0", b"content-length: %d" % len(body)
+                )
                 seen.writer.write(head)
                 for at in range(0, len(body), 70_001):
                     seen.writer.write(body[at : at + 70_001])
@@ -192,7 +196,12 @@ def test_an_upstream_that_is_not_there_is_reported_with_the_id(tmp_path) -> None
 @pytest.mark.parametrize("method", ["notifications/whatever", "notifications/cancelled"])
 def test_a_denied_notification_gets_no_answer(tmp_path, method: str) -> None:
     """W39: no response with `id: null`."""
-    policy = {"version": "1", "default": "deny", "tools": {"echo": {}}, "methods": {"deny": ["notifications/**", "notifications/*"]}}
+    policy = {
+        "version": "1",
+        "default": "deny",
+        "tools": {"echo": {}},
+        "methods": {"deny": ["notifications/**", "notifications/*"]},
+    }
 
     async def main() -> None:
         async with world(policy, tmp_path / "s") as gate:
@@ -226,7 +235,9 @@ def test_an_answer_that_must_be_checked_is_bounded(tmp_path) -> None:
 
             async def endless(seen):
                 nonlocal sent
-                head = http(b"", b"application/json").replace(b"content-length: 0", b"transfer-encoding: chunked")
+                head = http(b"", b"application/json").replace(
+                    b"content-length: 0", b"transfer-encoding: chunked"
+                )
                 seen.writer.write(head)
                 piece = b"10000\r\n" + b" " * 65536 + b"\r\n"
                 while not seen.writer.transport.is_closing():
@@ -249,10 +260,17 @@ def test_a_listing_of_our_own_is_a_request_that_a_compliant_server_answers(tmp_p
     async def main() -> None:
         async with world(deny_but("echo"), tmp_path / "s") as gate:
             gate.upstream.script["initialize"] = lambda seen: http(
-                result(seen.message, {"protocolVersion": "2025-11-25"}), b"application/json", 200, b"mcp-session-id: s1"
+                result(seen.message, {"protocolVersion": "2025-11-25"}),
+                b"application/json",
+                200,
+                b"mcp-session-id: s1",
             )
             gate.upstream.script["own listing"] = lambda seen: events(
-                {"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": "info", "data": "x"}},
+                {
+                    "jsonrpc": "2.0",
+                    "method": "notifications/message",
+                    "params": {"level": "info", "data": "x"},
+                },
                 json.loads(result(seen.message, {"tools": [tool("echo")]})),
             )
             session = [(b"mcp-session-id", await gate.session()), (b"mcp-protocol-version", b"2025-11-25")]
@@ -309,12 +327,18 @@ def test_a_list_that_fails_to_be_read_again_does_not_leave_the_old_one_in_force(
 
 def test_events_reach_the_client_as_they_come(tmp_path) -> None:
     """W41: a stream is not collected before it is passed on."""
-    progress = {"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progressToken": 1, "progress": 1}}
+    progress = {
+        "jsonrpc": "2.0",
+        "method": "notifications/progress",
+        "params": {"progressToken": 1, "progress": 1},
+    }
     go_on = asyncio.Event()
 
     async def main() -> None:
         async def slowly(seen):
-            seen.writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
+            seen.writer.write(
+                b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+            )
             first = b"data: " + encoded(progress) + b"\n\n"
             seen.writer.write(b"%x\r\n%b\r\n" % (len(first), first))
             await go_on.wait()
@@ -341,7 +365,13 @@ def test_session_ids_cannot_be_guessed_and_are_bound_to_their_grant(tmp_path) ->
             )
             mine = await gate.session("alice")
             before = len(gate.upstream.seen)
-            for id, grant in [(mine, "bob"), (b"1", "alice"), (b"2" + mine[1:], "alice"), (mine[:-1], "alice"), (b"", "alice")]:
+            for id, grant in [
+                (mine, "bob"),
+                (b"1", "alice"),
+                (b"2" + mine[1:], "alice"),
+                (mine[:-1], "alice"),
+                (b"", "alice"),
+            ]:
                 for method in ("POST", "GET", "DELETE"):
                     body = call("echo") if method == "POST" else None
                     reply = await gate.post(body, (b"mcp-session-id", id), grant=grant, method=method)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import uvloop
+
 from ostiary.audit.record import Record
 from ostiary.identity.grant import Grant, Tokens
 from ostiary.identity.handles import Handles
@@ -35,6 +36,7 @@ from ostiary.store.query import Reader
 from ostiary.store.sqlite import SqliteStore
 from ostiary.store.state import find_state, open_state
 from ostiary.store.tick import TickJournal
+from tests.proxy.http_world import reset
 
 MODERN = "2026-07-28"
 SERVER = "up"
@@ -185,11 +187,13 @@ class Upstream:
 
     async def _read(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Seen:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-        headers = {line.split(": ", 1)[0].lower(): line.split(": ", 1)[1] for line in head[1:] if ": " in line}
+        headers = {
+            line.split(": ", 1)[0].lower(): line.split(": ", 1)[1] for line in head[1:] if ": " in line
+        }
         body = await reader.readexactly(int(headers.get("content-length", "0")))
         return Seen(head[0].split(" ")[0], headers, body, writer)
 
-    def _answer(self, seen: Seen) -> bytes | None | Awaitable[bytes | None]:
+    def _answer(self, seen: Seen) -> bytes | Awaitable[bytes | None] | None:
         message = seen.message
         method = message.get("method", "response") if seen.body else seen.method
         own = self.script.get("own listing") if self.is_own(seen) else None
@@ -259,7 +263,12 @@ class World:
         self.state = state
 
     async def post(
-        self, message: object, *headers: Header, grant: str = "", method: str = "POST", host: bytes = b"127.0.0.1"
+        self,
+        message: object,
+        *headers: Header,
+        grant: str = "",
+        method: str = "POST",
+        host: bytes = b"127.0.0.1",
     ) -> Reply:
         """Send one message (or bytes) and read the answer to its end."""
         body = b"" if message is None else encoded(message)
@@ -307,7 +316,11 @@ class World:
 
     async def session(self, grant: str = "") -> bytes:
         """Initialize a session and return the id the client was given."""
-        params = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "c", "version": "1"}}
+        params = {
+            "protocolVersion": "2025-11-25",
+            "capabilities": {},
+            "clientInfo": {"name": "c", "version": "1"},
+        }
         reply = await self.post(request("initialize", params), grant=grant)
         return reply.headers["mcp-session-id"].encode()
 
@@ -320,14 +333,14 @@ class World:
 
     @contextlib.asynccontextmanager
     async def held(self, message: object, *headers: Header, method: str = "POST") -> AsyncIterator[Streams]:
-        """Send one message and leave its answer unread."""
+        """Send one message and leave its answer unread; at the end the connection is reset."""
         body = b"" if message is None else encoded(message)
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port, limit=2**25)
         writer.write(self.head(body, headers, method=method) + body)
         try:
             yield reader, writer
         finally:
-            writer.transport.abort()
+            reset(writer)
 
     async def records(self) -> list[Record]:
         """Everything that is in the journal now."""

@@ -8,6 +8,7 @@ import unicodedata
 from ostiary.arguments.fault import ArgumentError
 
 _ENCODED = re.compile("%[0-9A-Fa-f]{2}")
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://([^?#]*)")
 
 
 def refuse_controls(text: str) -> None:
@@ -29,13 +30,14 @@ def holds_percent_encoding(text: str) -> bool:
 
 
 def refuse_dot_segments(text: str) -> None:
-    """Refuse text in which a reader of paths could find `.` or `..`, in any spelling.
+    """Refuse text in which a reader of paths could find `.`, `..` or an empty part, in any spelling.
 
-    For patterns over texts that may be paths or addresses: where a pattern compares the text
+    `//` stands only behind the scheme of an address, or in its query or fragment. For patterns over texts that may be paths or addresses: where a pattern compares the text
     as it stands, the text must be the only spelling of what it names.
 
     Raises:
-        ArgumentError: on a dot segment, a backslash, percent-encoding or an invisible character.
+        ArgumentError: on a dot segment, a doubled separator, a backslash, percent-encoding or an
+            invisible character.
     """
     refuse_controls(text)
     if "/" not in text and "\\" not in text and "%" not in text and text.isascii():
@@ -50,6 +52,9 @@ def refuse_dot_segments(text: str) -> None:
     for segment in text.split("/"):
         if is_dot_like(segment) and segment:
             raise ArgumentError("holds a dot segment")
+    address = _ADDRESS.match(text)
+    if "//" in (text if address is None else address[1]):
+        raise ArgumentError("holds a doubled separator")
 
 
 def is_dot_like(segment: str) -> bool:

@@ -59,7 +59,10 @@ def read_url(text: str) -> Url:
     rest = text[len(scheme) + 1 :]
     if not rest.startswith("//"):
         raise ArgumentError("has no host")
-    authority = re.split(r"[/?#]", rest[2:], maxsplit=1)[0]
+    before_path = rest[2:].partition("/")[0]
+    if "@" in before_path:  # in `a.org#@b.org` too: some readers only look for the slash
+        raise ArgumentError("holds user information")
+    authority = re.split(r"[?#]", before_path, maxsplit=1)[0]
     host, port = _read_authority(authority)
     return Url(scheme, host, port)
 

@@ -1,8 +1,8 @@
 """JSON Schemas, treated as hostile input wherever they come from (P3.8).
 
 A schema may be at most 256 kB and 32 levels deep, may refer only to itself by `#` pointers, and
-may not multiply work: each level of a document may be visited at most 10,000 times. Patterns
-run on a linear engine. What is beyond this is not compiled, and whoever asked for the check
+may not multiply work: each level of a document may be visited at most 10,000 times, and a document
+at most 10,000,000 times in all. Patterns, at most 100 of them, run on a linear engine. What is beyond this is not compiled, and whoever asked for the check
 denies and says why.
 """
 
@@ -15,11 +15,15 @@ from typing import Final, cast
 import jsonschema_rs
 
 from ostiary.policy.definition import ToolDefinition
+from ostiary.policy.phrases import shown
 from ostiary.policy.schema_work import SchemaShapeError, work_by_depth
 
 MAX_BYTES: Final = 256_000
 MAX_DEPTH: Final = 32
 MAX_WORK: Final = 10_000
+MAX_VISITS: Final = 10_000_000
+_HARMLESS: Final = 16
+"""Visits to one value that no document the wire admits multiplies into a long time."""
 _MAX_DOCUMENT_DEPTH: Final = 64
 _PATTERN_MEMORY: Final = 1 << 20
 _CACHE: Final = 512
@@ -38,7 +42,7 @@ class Schema:
         self, source: Mapping[str, object], validator: jsonschema_rs.Validator, work: tuple[int, ...]
     ) -> None:
         self._validator = validator
-        self._work = work if work[-1] > MAX_WORK else None
+        self._work = work if work[-1] > _HARMLESS else None
         self.declared = declared_names(source)
         self.required = required_names(source)
 
@@ -48,14 +52,21 @@ class Schema:
         Raises:
             SchemaError: when this schema would visit this value too often.
         """
-        if self._work is not None and self._work[min(_depth(value), _MAX_DOCUMENT_DEPTH)] > MAX_WORK:
-            raise SchemaError("schema multiplies work on a document of this depth")
+        if self._work is not None:
+            depth, values = _extent(value)
+            visits = self._work[min(depth, _MAX_DOCUMENT_DEPTH)]
+            if visits > MAX_WORK:
+                raise SchemaError("schema multiplies work on a document of this depth")
+            if visits * values > MAX_VISITS:
+                raise SchemaError("schema multiplies work on a document of this size")
         return self._validator.is_valid(value)
 
     def first_problem(self, value: object) -> str:
         """Name the first failing keyword and the place it fails at; never the value."""
-        for error in self._validator.iter_errors(value):
-            place = "".join(f"/{part}" for part in error.instance_path)[:128]
+        try:
+            self._validator.validate(value)  # stops at the first; listing all takes seconds for 4 MB
+        except jsonschema_rs.ValidationError as error:
+            place = shown("".join(f"/{part}" for part in error.instance_path))
             return f"`{error.kind.name}` fails at `{place or '/'}`"
         return "is not valid"
 
@@ -165,12 +176,13 @@ def _own_size(item: object) -> int:
     return 6
 
 
-def _depth(value: object) -> int:
-    """Levels of containers in a parsed document; the wire admits at most 64."""
+def _extent(value: object) -> tuple[int, int]:
+    """Levels of containers in a parsed document (the wire admits at most 64), and its values."""
     level: list[object] = [value]
-    depth = -1
+    depth, values = -1, 0
     while level:
         depth += 1
+        values += len(level)
         below: list[object] = []
         for item in level:
             if isinstance(item, dict):
@@ -178,7 +190,7 @@ def _depth(value: object) -> int:
             elif isinstance(item, list):
                 below.extend(cast("list[object]", item))
         level = below
-    return depth
+    return depth, values
 
 
 def required_names(source: Mapping[str, object]) -> tuple[str, ...]:

@@ -3,7 +3,9 @@
 `{"allOf": [{"$ref": "#/$defs/b"}, {"$ref": "#/$defs/b"}]}` thirty levels deep visits one value
 2^30 times. The bound here counts, for each depth of a document, how many schema nodes can be
 asked about one value at that depth, following references. Alternatives that descend through
-different property names are not added up within one schema object.
+different property names are not added up within one schema object. What stands beside
+`unevaluatedProperties` or `unevaluatedItems` is asked again to learn what it looked at, so that a
+chain of twenty such objects visits one value 3^20 times.
 """
 
 from __future__ import annotations
@@ -24,7 +26,10 @@ _DEEPER: Final = (
     "contains",
     "contentSchema",
 )
+_ASK_AGAIN: Final = ("unevaluatedProperties", "unevaluatedItems")
+_AGAIN: Final = 3  # times, measured: each such level takes two to three times as long
 _MAX_NODES: Final = 20_000
+_MAX_PATTERNS: Final = 100
 _INDEX_DIGITS: Final = 5
 
 
@@ -33,11 +38,15 @@ class SchemaShapeError(ValueError):
 
 
 class _Node(NamedTuple):
-    """Indexes of the nodes asked about the same value, and about values one level below."""
+    """Indexes of the nodes asked about the same value, and about values one level below.
+
+    `times` is how often those about the same value are asked.
+    """
 
     same: list[int]
     named: list[int]
     deeper: list[int]
+    times: int
 
 
 def work_by_depth(schema: dict[str, object], depth: int, limit: int) -> tuple[int, ...]:
@@ -45,7 +54,8 @@ def work_by_depth(schema: dict[str, object], depth: int, limit: int) -> tuple[in
 
     Raises:
         SchemaShapeError: for a reference that is not a pointer inside the schema, a nested
-            `$id`, a reference cycle that never descends, or more than 20,000 nodes.
+            `$id`, a reference cycle that never descends, more than 20,000 nodes, or more than 100
+            patterns (compiling one can take milliseconds).
     """
     nodes = _graph(schema)
     order = _in_place_order(nodes)
@@ -56,12 +66,15 @@ def work_by_depth(schema: dict[str, object], depth: int, limit: int) -> tuple[in
         level = [0] * len(nodes)
         for index in order:
             node = nodes[index]
-            visits = 1 + sum(level[child] for child in node.same) + sum(below[child] for child in node.deeper)
+            visits = 1 + node.times * sum(level[child] for child in node.same)
+            visits += sum(below[child] for child in node.deeper)
             visits += max((below[child] for child in node.named), default=0)
             level[index] = min(visits, cap)
         work.append(level[0])
+        if level == below:  # and so on for ever
+            break
         below = level
-    return tuple(work)
+    return (*work, *(work[-1:] * (depth + 1 - len(work))))
 
 
 def _graph(schema: dict[str, object]) -> list[_Node]:
@@ -78,18 +91,27 @@ def _graph(schema: dict[str, object]) -> list[_Node]:
             if nodes and (isinstance(value.get("$id"), str) or isinstance(value.get("id"), str)):
                 raise SchemaShapeError("schema changes its own address (`$id`) inside")
             at = index_of[id(value)] = len(nodes)
-            nodes.append(_Node([], [], []))
+            nodes.append(_Node([], [], [], _AGAIN if any(word in value for word in _ASK_AGAIN) else 1))
             pending.append(value)
         return at
 
     node_for(schema)
+    patterns = 0
     while pending:
         value = pending.pop()
+        patterns += _patterns(value)
+        if patterns > _MAX_PATTERNS:
+            raise SchemaShapeError("schema has more than 100 patterns")
         node = nodes[index_of[id(value)]]
         node.same.extend(node_for(child) for child in _same(value, schema))
         node.named.extend(node_for(child) for child in _exclusive(value))
         node.deeper.extend(node_for(child) for child in _deeper(value))
     return nodes
+
+
+def _patterns(value: dict[str, object]) -> int:
+    named = value.get("patternProperties")
+    return ("pattern" in value) + (len(cast("dict[str, object]", named)) if isinstance(named, dict) else 0)
 
 
 def _same(value: dict[str, object], root: dict[str, object]) -> Iterator[dict[str, object]]:

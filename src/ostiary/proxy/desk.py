@@ -23,6 +23,7 @@ from ostiary.policy.reach import validated
 from ostiary.policy.schema import prepare
 from ostiary.proxy.catalogue import Catalogues, Pins
 from ostiary.proxy.exchange import Header, Upstream
+from ostiary.proxy.keepalive import KeepAlive
 from ostiary.proxy.orphans import Orphans
 from ostiary.proxy.sessions import Session, Sessions
 from ostiary.wire.message import Message
@@ -60,6 +61,7 @@ class Desk:
         self.locked = pins is not None
         self._digest_key = digest_key
         self.digest = KeyedDigest(digest_key)
+        self.streams = KeepAlive()
         self.catalogues = Catalogues(
             upstream, mint=mint, pins=pins, on_changed=self._definitions_changed, prepare=self._prepare
         )

@@ -230,6 +230,7 @@ class Gate:
             on_head=on_head,
             digest=desk.digest,
             clock=desk.clock,
+            streams=desk.streams,
         )
         relay = Relay(answering, judge, responder, done)
         flow = relay.flow = desk.upstream.send(

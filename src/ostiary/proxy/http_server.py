@@ -137,6 +137,7 @@ def _unusable(host: str, port: int, error: OSError) -> GatewayFault:
         )
     if error.errno in (errno.EACCES, errno.EPERM):
         return GatewayFault(f"no permission to listen on `{address}`", hint="choose a port above 1023")
-    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+    # Since 3.13 asyncio passes over addresses that are not ours and then raises without an errno.
+    if isinstance(error, socket.gaierror) or error.errno in (errno.EADDRNOTAVAIL, None):
         return GatewayFault(f"`{address}` is not an address of this machine")
     return GatewayFault(f"cannot listen on `{address}`: {(error.strerror or 'unknown error').lower()}")

@@ -18,6 +18,7 @@ from ostiary.errors import UpstreamFault
 from ostiary.proxy.exchange import Flow, Head, Responder
 from ostiary.proxy.headers import SESSION, towards_client
 from ostiary.proxy.judge import MAX_ANSWER, WITHHELD, Judge
+from ostiary.proxy.keepalive import KeepAlive
 from ostiary.proxy.peek import (
     JSON,
     Expected,
@@ -55,6 +56,7 @@ class Answering(msgspec.Struct):
     on_head: Callable[[Head], None]
     digest: Callable[[bytes], str]
     clock: Callable[[], int]
+    streams: KeepAlive
 
 
 class Relay:
@@ -77,6 +79,7 @@ class Relay:
         "_unread",
         "flow",
         "responder",
+        "written",
     )
 
     def __init__(
@@ -102,6 +105,7 @@ class Relay:
         self._status: Status | None = None
         self._events: sse.SseParser | None = None
         self.flow: Flow | None = None
+        self.written = False
 
     @property
     def answered(self) -> bool:
@@ -149,10 +153,16 @@ class Relay:
         """Wait no longer for an answer that nobody reads."""
         self._drop("unknown", "the client went away before the answer")
 
+    def keep_alive(self) -> None:
+        """Write a comment to a stream that has been silent for a while."""
+        if self.responder is not None:
+            self.responder.write(sse.comment())
+
     def give_up(self) -> None:
         """The call is over for the gate, however that came about: nobody may wait for it."""
         if self._done is not None:
             self._done = None
+            self._answering.streams.discard(self)
             self._report("the gateway failed while relaying the answer")
             self._stop()
 
@@ -187,6 +197,7 @@ class Relay:
             case "events":
                 self._events = sse.SseParser(max_event=MAX_ANSWER)
                 self._start(head if judge.open else in_utf8(head), None)
+                self._answering.streams.add(self)
             case "whole":
                 self._head = head
             case "bare":
@@ -244,6 +255,7 @@ class Relay:
         passed = b"".join([out for event in events if (out := self._event(event))])
         if passed and self.responder is not None:
             self.responder.write(passed)
+            self.written = True
 
     def _event(self, event: sse.Event) -> bytes:
         self._resumable = self._resumable or bool(event.id)
@@ -362,5 +374,6 @@ class Relay:
     def _close(self, status: Status, digest: str, note: str = "") -> None:
         done, self._done = self._done, None
         self._buffer = []
+        self._answering.streams.discard(self)
         if done is not None:
             done(Ended(status, self._answering.clock(), self._http_status, self._size, digest, note))

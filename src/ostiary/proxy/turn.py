@@ -99,6 +99,7 @@ class Turn:
             on_head=self._on_head,
             digest=desk.digest,
             clock=desk.clock,
+            streams=desk.streams,
         )
         relay = self._relay = Relay(answering, judge, responder, done)
         request = UpstreamRequest("POST", self._headers, message.raw, grant=call.grant)

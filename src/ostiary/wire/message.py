@@ -44,4 +44,6 @@ class Refusal(msgspec.Struct, frozen=True):
 
 def as_object(value: object) -> Mapping[str, object] | None:
     """A parsed value as a JSON object, or None when it is something else."""
-    return cast("Mapping[str, object]", value) if isinstance(value, Mapping) else None
+    if isinstance(value, (dict, Mapping)):  # nearly always a dict, and that is known at once
+        return cast("Mapping[str, object]", value)
+    return None
