@@ -106,3 +106,17 @@ def test_a_run_that_is_over_lets_go_of_its_effects() -> None:
     del effects
 
     assert alive() is None
+
+
+def test_a_stop_iteration_of_an_effect_is_a_fault_and_not_the_end_of_the_machine() -> None:
+    class Stopping(Scripted):
+        def write(self, entry: Entry, done: Callable[[Reply], None]) -> None:
+            self.log.append("write")
+            next(iter(()))
+
+    effects = Stopping()
+
+    Run(call(tool_call(), compiled(LISTED)), effects).start()
+
+    assert "forward" not in effects.log
+    assert isinstance(effects.outcome, Refused)

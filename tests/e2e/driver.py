@@ -2,8 +2,9 @@
 
 A driver (`clients/driver_*`) reads one JSON command a line and answers each with one line:
 
-    {"n": 1, "do": "connect", "name": NAME, "stdio": {"command", "env", "log"} | "http": {"url", "token"},
-     "mode": "auto" | "legacy", "answers": bool}          -> {"n": 1, "result": what the server says of itself}
+    {"n": 1, "do": "connect", "name": NAME, "mode": "auto" | "legacy", "answers": bool,
+     "stdio": {"command", "env", "log"} | "http": {"url", "token"}}
+                                                          -> {"n": 1, "result": the server's handshake}
     {"n": 2, "do": "ask", "name": NAME, "method", "params"} -> {"n": 2, "result", "progress"}
     {"n": 3, "do": "heard", "name": NAME, "count"}        -> {"n": 3, "result": {"heard", "asked"}}
     {"n": 4, "do": "close", "name": NAME}                 -> {"n": 4, "result": null}
@@ -24,7 +25,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, Queue
-from typing import Any
+from typing import Any, Self
 
 from tests.needs import needs_environment, needs_node, needs_npm_modules
 
@@ -188,7 +189,7 @@ class Connection:
         reply = self.driver.reply(self.driver.begin("close", self.name))
         assert reply == {"result": None}, reply
 
-    def __enter__(self) -> Connection:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

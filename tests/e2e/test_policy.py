@@ -139,6 +139,18 @@ def test_listed_tools_are_those_that_policy_names_and_the_server_offers(
         assert names_of(client) == CASES[name].listed
 
 
+@pytest.mark.parametrize("kind", [PYTHON_2, TYPESCRIPT_2], ids=lambda kind: kind.name)
+def test_filtered_list_is_private_and_soon_stale_on_the_modern_era(
+    kind: Kind, gates: Callable[[str], Http], clients: Drivers
+) -> None:
+    """A list that policy filters for one grant may not be cached for others, nor for long."""
+    with clients.connect(kind, gates("modern")) as client:
+        result = client.ask("tools/list")["result"]
+
+    assert result["cacheScope"] == "private"
+    assert result["ttlMs"] <= 30_000
+
+
 @cases
 @kinds
 def test_denied_call_is_a_tool_error_that_says_why(

@@ -67,8 +67,6 @@ def page_server() -> Iterator[str]:
         def log_request(self, *_: object) -> None:
             """Keep quiet."""
 
-        log_error = log_request
-
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()

@@ -302,6 +302,15 @@ def test_remembered_clean_keys_do_not_hide_a_twin_deeper_down() -> None:
     assert decide(compiled, Question("x", {"opts": {"other": 1}})).effect == "allow"
 
 
+@pytest.mark.parametrize("char", ["\u034f", "\u115f", "\u3164", "\uffa0", "\u180b", "\ufe0f", "\U000e0100"])
+def test_characters_that_are_drawn_as_nothing_do_not_make_another_name(char: str) -> None:
+    """P3.5, P3.6: whatever Unicode category they are in."""
+    rules = ToolRules(deny_if=(Rule("/d", (Test(("force",), "eq", True),)),))
+    compiled = compile_policy(Policy(format=4, default="allow", tools={"x": rules, "run": ToolRules()}))
+    assert decide(compiled, Question("x", {f"fo{char}rce": True})).rules == ("(argument twin)",)
+    assert decide(compiled, Question(f"r{char}un", {})).rules == ("(name twin)",)
+
+
 # --- methods -------------------------------------------------------------------------------------
 
 

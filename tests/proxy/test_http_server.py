@@ -555,6 +555,35 @@ def test_drain_finishes_what_runs_and_closes_what_is_idle(run) -> None:
 
 
 @LOOPS
+def test_drain_waits_for_answers_but_not_for_streams_from_the_server(run) -> None:
+    """A stream has no end of its own, and an answer under way may still depend on it."""
+
+    async def main() -> None:
+        kept = Kept()
+        async with (
+            serving(kept) as (server, port),
+            talking(port) as (stream, opening),
+            talking(port) as (busy, asking),
+        ):
+            opening.write(b"GET /mcp HTTP/1.1\r\nHost: a\r\n\r\n")
+            await until(lambda: len(kept.asked) == 1)
+            asking.write(post(b"1"))
+            await until(lambda: len(kept.asked) == 2)
+            listening = kept.asked[0][1]
+            listening.start(Head(200, ()))
+            closing = asyncio.get_running_loop().create_task(server.close(60))
+            await asyncio.sleep(0)
+            listening.write(b"before the end")
+            echo(*kept.asked[1])
+            assert await answer(busy) == (200, {b"connection": b"close", b"content-length": b"1"}, b"1")
+            asking.close()
+            assert b"before the end" in await stream.read()
+            await closing
+
+    within(run, main)
+
+
+@LOOPS
 def test_drain_cuts_what_runs_at_its_deadline(run) -> None:
     """Case 24: the deadline holds."""
 

@@ -536,6 +536,25 @@ def test_signal_is_passed_on_and_a_second_one_ends_the_waiting() -> None:
     on_uvloop(main)
 
 
+def test_signal_after_the_end_of_input_does_not_end_the_waiting_at_once() -> None:
+    """A client that closes the input and then says stop gets the answer that comes meanwhile."""
+
+    async def main() -> None:
+        told = asyncio.Event()
+        async with client(drain=60.0, signal_drain=60.0, on_signal=lambda _: told.set()) as one:
+            one.say(request("a", 1))
+            seen = await one.seen.get()
+            one.hang_up()
+            for _ in range(10):
+                await asyncio.sleep(0)  # turns of the loop, in which the end is read
+            os.kill(os.getpid(), 15)
+            await told.wait()
+            seen.result({})
+            assert b"the gate stopped" not in await one.rest()
+
+    on_uvloop(main)
+
+
 def test_client_that_does_not_read_pauses_the_answers() -> None:
     async def main() -> None:
         async with client() as one:

@@ -84,7 +84,10 @@ def test_a_sliding_window_counts_exactly_what_a_list_of_events_counts(
 
 @given(
     st.lists(
-        st.tuples(st.integers(0, 3), st.sampled_from(["add", "return"]), st.integers(0, 200)), max_size=120
+        st.tuples(
+            st.sampled_from((0, 1, 3, 29, 61)), st.sampled_from(["add", "return"]), st.integers(0, 200)
+        ),
+        max_size=120,
     ),
     st.integers(60, 300),
 )
@@ -112,6 +115,31 @@ def test_the_ring_never_counts_less_than_the_events_and_little_more(
         wider = sum(at > now - length - span for at in events)
 
         assert exact <= window.used(now) <= wider
+
+
+def test_the_last_entry_of_a_ring_part_counts_for_the_whole_window() -> None:
+    """P4.1: a part leaves when its youngest entry does, not its oldest."""
+    window = Sliding(MINUTE)
+    for at in range(LOG_LIMIT + 1):
+        window.add(at, 1)
+    window.add(SECOND - 1, 5)  # a part is one second wide
+
+    assert window.used(MINUTE + SECOND - 2) >= 5
+    assert window.used(MINUTE + SECOND - 1) == 0
+
+
+def test_a_refund_of_what_has_left_the_log_takes_nothing_from_a_neighbour_in_the_ring() -> None:
+    """P4.4: the first entry is over, its part of the ring now holds only others."""
+    window = Sliding(MINUTE)
+    window.add(0, 1)
+    window.add(10, 1)
+    assert window.used(MINUTE) == 1
+    for at in range(LOG_LIMIT):
+        window.add(MINUTE - LOG_LIMIT + at, 1)
+
+    assert window.state()[0] == "ring"
+    window.give_back(0, 1)
+    assert window.used(MINUTE) == LOG_LIMIT + 1
 
 
 def test_the_log_turns_into_a_ring_above_its_limit_and_back_when_all_is_over() -> None:

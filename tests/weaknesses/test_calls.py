@@ -75,13 +75,14 @@ def test_arguments_in_two_spellings_are_refused_and_never_reach_the_upstream(tmp
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "1e999x", '"\\ud800"', "[1,]"])
 def test_what_cannot_be_read_is_refused_and_not_forwarded(tmp_path, value: str) -> None:
     """W4: unparseable once meant forwarded."""
-    message = raw_call('{"name":"echo","arguments":{"a":%s}}' % value)
+    message = raw_call('{"name":"echo","arguments":{"a":' + value + "}}")
     within(lambda: refused(tmp_path / "s", message, -32700))
 
 
 @pytest.mark.parametrize(
     "params",
-    ['{"name":"echo","arguments":[1]}', '{"name":"echo","arguments":"x"}', '["echo"]', '{"name":7}', '{"name":["echo"]}', "{}"],
+    ['{"name":"echo","arguments":[1]}',
+     '{"name":"echo","arguments":"x"}', '["echo"]', '{"name":7}', '{"name":["echo"]}', "{}"],
 )  # fmt: skip
 def test_a_call_of_the_wrong_shape_is_refused_and_not_forwarded(tmp_path, params: str) -> None:
     """W5: another type than expected once meant forwarded."""
@@ -90,7 +91,7 @@ def test_a_call_of_the_wrong_shape_is_refused_and_not_forwarded(tmp_path, params
 
 def test_a_batch_is_refused_and_no_member_of_it_reaches_the_upstream(tmp_path) -> None:
     """W6: batches went past the policy unread."""
-    message = json.dumps([call("echo"), call("danger", id=2)]).encode()
+    message = json.dumps([call("echo"), call("danger", number=2)]).encode()
     within(lambda: refused(tmp_path / "s", message, -32600))
 
 
@@ -272,7 +273,7 @@ def test_a_tool_name_with_a_dot_can_be_limited(tmp_path) -> None:
 
 
 def test_escapes_in_names_are_decoded_before_they_are_judged(tmp_path) -> None:
-    """W1: `dang\\u0065r` is danger to every upstream."""
+    """W1: a name with escaped letters is the same name to every upstream."""
     message = raw_call('{"n\\u0061me":"dang\\u0065r","arguments":{}}').replace(
         b"tools/call", b"tools\\u002fcall"
     )
@@ -287,7 +288,10 @@ def test_escapes_in_names_are_decoded_before_they_are_judged(tmp_path) -> None:
 
 def test_accepted_bytes_are_forwarded_as_they_came(tmp_path) -> None:
     """W1: what was judged is what the upstream reads, byte for byte."""
-    message = b'{ "jsonrpc":"2.0", "params":{"arguments":{"z":1.50,"a":"\\u00e9"},"name":"echo"},"id":"7","method":"tools/call"}'
+    message = (
+        b'{ "jsonrpc":"2.0", "params":{"arguments":{"z":1.50,"a":"\\u00e9"},"name":"echo"},'
+        b'"id":"7","method":"tools/call"}'
+    )
 
     async def main() -> None:
         async with world(deny_but("echo"), tmp_path / "s") as gate:

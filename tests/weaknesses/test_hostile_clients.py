@@ -49,8 +49,8 @@ async def in_session(gate: World) -> tuple[bytes, bytes]:
     return b"mcp-session-id", await gate.session()
 
 
-def cancelled(id: object) -> dict[str, Any]:
-    return {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": id}}
+def cancelled(number: object) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": number}}
 
 
 def test_an_id_in_flight_is_refused_and_free_again_after_the_answer(tmp_path) -> None:
@@ -60,19 +60,19 @@ def test_an_id_in_flight_is_refused_and_free_again_after_the_answer(tmp_path) ->
         async with world(ONLY_ECHO, tmp_path / "s") as gate:
             session = await in_session(gate)
             gate.upstream.script["tools/call"] = lambda seen: None
-            async with gate.held(call("echo", id=7), session):
+            async with gate.held(call("echo", number=7), session):
                 await until(lambda: gate.upstream.calls)
                 for method in ("tools/call", "tools/list", "ping"):
                     params = {"name": "echo"} if method == "tools/call" else {}
                     reply = await gate.post(request(method, params, 7), session)
                     assert (reply.status, reply.json["error"]["code"]) == (400, -32600)
                 del gate.upstream.script["tools/call"]
-                assert (await gate.post(call("echo", id="7"), session)).json["id"] == "7"
+                assert (await gate.post(call("echo", number="7"), session)).json["id"] == "7"
                 assert len(gate.upstream.calls) == 2
                 gate.upstream.seen[-2].writer.write(b"")
             gate.upstream.script["tools/call"] = lambda seen: http(result(seen.message, OK))
-            assert (await gate.post(call("echo", id=8), session)).status == 200
-            assert (await gate.post(call("echo", id=8), session)).status == 200
+            assert (await gate.post(call("echo", number=8), session)).status == 200
+            assert (await gate.post(call("echo", number=8), session)).status == 200
 
     within(main)
 
@@ -94,7 +94,7 @@ def test_two_clients_without_a_session_may_use_one_id_and_get_their_own_answers(
             gate.upstream.script["tools/call"] = lambda seen: events(
                 held, {"jsonrpc": "2.0", "id": seen.message["id"], "result": OK}
             )
-            async with gate.held(call("echo", id=1)):
+            async with gate.held(call("echo", number=1)):
                 await until(lambda: gate.upstream.calls)
                 reply = await gate.call("echo", 2)
                 assert b"hidden" not in reply.body
@@ -118,13 +118,13 @@ def test_a_call_that_was_withdrawn_before_it_was_forwarded_is_not_forwarded(tmp_
             gate.upstream.script["own listing"] = late
             if how == "cancelled":
                 session = await in_session(gate)
-                async with gate.held(call("echo", id=3), session) as (reader, _):
+                async with gate.held(call("echo", number=3), session) as (reader, _):
                     await until(lambda: gate.upstream.listings)
                     assert (await gate.post(cancelled(3), session)).status == 202
                     go_on.set()
                     assert b"-32800" in await reader.read()
             else:
-                message = modern(call("echo", id=3))
+                message = modern(call("echo", number=3))
                 async with gate.held(message, *modern_headers(message)):
                     await until(lambda: gate.upstream.listings)
                 await asyncio.sleep(0.05)
@@ -199,7 +199,7 @@ def test_a_client_that_asks_and_leaves_again_and_again_holds_few_connections(tmp
             gate.upstream.script["tools/call"] = lambda seen: None
             for n in range(20):
                 before = len(gate.upstream.calls)
-                async with gate.held(call("echo", id=n)):
+                async with gate.held(call("echo", number=n)):
                     await until(lambda before=before: len(gate.upstream.calls) > before)
             while len([one for one in await gate.records() if one.status == "unknown"]) < 16:
                 await asyncio.sleep(0.01)
@@ -220,13 +220,13 @@ def test_what_is_kept_of_sessions_is_bounded_and_busy_ones_stay(tmp_path, monkey
             )
             busy = (b"mcp-session-id", await gate.session())
             gate.upstream.script["tools/call"] = lambda seen: None
-            async with gate.held(call("echo", id=1), busy):
+            async with gate.held(call("echo", number=1), busy):
                 await until(lambda: gate.upstream.calls)
                 for _ in range(10):
                     other = (b"mcp-session-id", await gate.session())
                     await gate.post(request("ping"), other)
                 assert len(gate.desk.sessions) == 5
-                assert (await gate.post(request("ping", id=1), busy)).status == 400
+                assert (await gate.post(request("ping", number=1), busy)).status == 400
 
     within(main)
 
@@ -238,8 +238,8 @@ def test_nothing_of_a_call_is_kept_after_it(tmp_path) -> None:
         async with world(ONLY_ECHO, tmp_path / "s") as gate:
             session = await in_session(gate)
             for n in range(50):
-                await gate.post(call("echo" if n % 2 else "denied", id=n), session)
-                await gate.post(request("ping", id=n), session)
+                await gate.post(call("echo" if n % 2 else "denied", number=n), session)
+                await gate.post(request("ping", number=n), session)
             kept = gate.desk.sessions.get("local", "s1", exclusive=True)
             assert (kept.runs, dict(kept.asked), kept.replies, dict(kept._owed)) == ({}, {}, 0, {})
             assert len(gate.desk.orphans) == 0
@@ -410,7 +410,7 @@ def test_pipelined_requests_are_each_judged(tmp_path) -> None:
         async with world(ONLY_ECHO, tmp_path / "s", tools=["echo", "danger"]) as gate:
             parts = []
             for n, name in enumerate(("echo", "danger", "echo")):
-                body = json.dumps(call(name, id=n)).encode()
+                body = json.dumps(call(name, number=n)).encode()
                 head = gate.head(body)
                 parts.append((head if n == 2 else head.replace(b"connection: close\r\n", b"")) + body)
             reply = await gate.send(b"".join(parts))

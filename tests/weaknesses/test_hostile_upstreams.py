@@ -295,7 +295,7 @@ def test_a_session_that_the_upstream_ends_is_forgotten(tmp_path) -> None:
             session = (b"mcp-session-id", await gate.session())
             await gate.post(call("echo"), session)
             gate.upstream.script["tools/call"] = http(b"", b"", 404)
-            assert (await gate.post(call("echo", id=2), session)).status == 404
+            assert (await gate.post(call("echo", number=2), session)).status == 404
             assert len(gate.desk.catalogues._lists) == 0
 
     within(main)
@@ -348,13 +348,13 @@ def test_a_request_for_no_tool_at_all_is_not_taken_for_ours(tmp_path) -> None:
     async def main() -> None:
         async with world(ONLY_ECHO, tmp_path / "s", tools=["echo", "hidden"]) as gate:
             gate.upstream.script["own listing"] = lambda seen: None
-            async with gate.held(call("echo", id=5)):
+            async with gate.held(call("echo", number=5)):
                 await until(lambda: gate.upstream.listings)
-                id = next(one.message["id"] for one in gate.upstream.seen)
+                ours = next(one.message["id"] for one in gate.upstream.seen)
                 gate.upstream.script["own listing"] = lambda seen: http(
                     result(seen.message, {"tools": gate.upstream.tools})
                 )
-                reply = await gate.post(request("tools/list", {}, id))
+                reply = await gate.post(request("tools/list", {}, ours))
                 assert b"hidden" not in reply.body
 
     within(main)

@@ -67,8 +67,9 @@ def test_amounts_are_charged_exactly_or_not_at_all(
 @pytest.mark.parametrize("most", ["2.5", "-1", '"3"'])
 def test_a_maximum_that_cannot_be_counted_to_is_a_load_error(most: str) -> None:
     """W20, W21: a limit that would never act, or act at another number, is not activated."""
-    text = '{"version":"1","default":"deny","tools":{"a":{"limits":[{"counter":"c","window":"minute","max":%s}]}}}'
-    document, found = load_text((text % most).encode(), file="policy.json", unsafe_monitor=False)
+    limit = '{"counter":"c","window":"minute","max":' + most + "}"
+    text = '{"version":"1","default":"deny","tools":{"a":{"limits":[' + limit + "]}}}"
+    document, found = load_text(text.encode(), file="policy.json", unsafe_monitor=False)
     assert document is None or any(one.severity == "error" for one in found)
 
 

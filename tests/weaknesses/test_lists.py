@@ -140,7 +140,7 @@ def test_a_hidden_tool_is_not_seen_whatever_form_the_list_takes(tmp_path, era: s
 
 
 def test_an_id_in_another_spelling_is_the_same_id(tmp_path) -> None:
-    """W29: request id `"\\u0061"`, answer id `"a"`."""
+    """W29: an id is compared as it decodes, however it is escaped."""
 
     async def main() -> None:
         async with world(ONLY_ECHO, tmp_path / "s", tools=TOOLS) as gate:
@@ -220,7 +220,7 @@ def test_a_list_that_comes_in_answer_to_another_request_is_filtered_or_withheld(
             headers = [(b"mcp-session-id", await gate.session())] if sessions else []
             async with gate.held(request("tools/list", {}, 41), *headers):
                 await until(lambda: [one for one in gate.upstream.messages if one.get("id") == 41])
-                reply = await gate.post(call("echo", id=42), *headers)
+                reply = await gate.post(call("echo", number=42), *headers)
             assert not leaks(reply), reply
 
     within(main)
@@ -237,7 +237,8 @@ def test_a_list_that_comes_on_the_stream_from_the_server_is_filtered_or_withheld
             gate.upstream.script["initialize"] = session_start
             gate.upstream.script["tools/list"] = lambda seen: None
             headers = [(b"mcp-session-id", await gate.session())]
-            lists = [{"jsonrpc": "2.0", "id": id, "result": {"tools": [tool(SECRET)]}} for id in (41, 77)]
+            page = {"tools": [tool(SECRET)]}
+            lists = [{"jsonrpc": "2.0", "id": number, "result": page} for number in (41, 77)]
             gate.upstream.script["GET"] = lambda seen: events(*lists, kind=kind)
             async with gate.held(request("tools/list", {}, 41), *headers):
                 await until(lambda: [one for one in gate.upstream.messages if one.get("id") == 41])
@@ -255,7 +256,7 @@ def test_an_answer_that_comes_on_a_resumed_stream_is_still_known(tmp_path) -> No
             gate.upstream.script["initialize"] = session_start
             gate.upstream.script["tools/call"] = lambda seen: events(b"id: e1\nretry: 10\ndata:\n\n")
             headers = [(b"mcp-session-id", await gate.session())]
-            first = await gate.post(call("echo", id=5), *headers)
+            first = await gate.post(call("echo", number=5), *headers)
             assert first.events == [] or first.body.startswith(b"id: e1")
             answer = {"jsonrpc": "2.0", "id": 5, "result": {"content": [{"type": "text", "text": "late"}]}}
             gate.upstream.script["GET"] = lambda seen: events(answer)

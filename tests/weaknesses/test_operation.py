@@ -1,11 +1,10 @@
-"""Policies that are valid and enforce nothing, reloads that go deaf, logs that tell too much or too little."""
+"""Policies that enforce nothing, reloads that go deaf, logs that tell too much or too little."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import logging
-import os
 from pathlib import Path
 from typing import Any
 
@@ -214,6 +213,6 @@ def test_the_state_folder_is_for_its_owner_only(tmp_path) -> None:
             await gate.records()
             for path in [tmp_path / "s", *(tmp_path / "s").rglob("*")]:
                 if path.is_dir() or path.name in ("audit", "session") or path.parent.name == "keys":
-                    assert os.stat(path).st_mode & 0o077 == 0, path
+                    assert path.stat().st_mode & 0o077 == 0, path
 
     within(main)

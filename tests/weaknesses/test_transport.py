@@ -149,7 +149,7 @@ def test_a_large_event_passes_whole(tmp_path, policy: dict[str, Any]) -> None:
 @pytest.mark.parametrize("era", ["legacy", "modern"])
 def test_a_request_is_always_answered_with_its_id(tmp_path, era: str, trick: Any) -> None:
     """W37, W41: whatever the upstream does, nobody waits for an answer that will not come."""
-    message = call("echo", id="c1")
+    message = call("echo", number="c1")
     message = modern(message) if era == "modern" else message
 
     async def main() -> None:
@@ -398,7 +398,7 @@ def test_a_stdio_server_that_dies_is_reported_and_its_status_returned(tmp_path) 
             stderr=asyncio.subprocess.DEVNULL, env=environment(),
         )  # fmt: skip
         assert process.stdin is not None
-        process.stdin.write(encoded(request("ping", id=3)) + b"\n")
+        process.stdin.write(encoded(request("ping", number=3)) + b"\n")
         told, _ = await process.communicate()
         assert json.loads(told)["id"] == 3
         assert process.returncode == 7

@@ -55,13 +55,13 @@ def tool(name: str, **more: object) -> dict[str, Any]:
     return {"name": name, "inputSchema": {"type": "object"}, **more}
 
 
-def request(method: str, params: Mapping[str, object] | None = None, id: object = 1) -> dict[str, Any]:
-    made: dict[str, Any] = {"jsonrpc": "2.0", "id": id, "method": method}
+def request(method: str, params: Mapping[str, object] | None = None, number: object = 1) -> dict[str, Any]:
+    made: dict[str, Any] = {"jsonrpc": "2.0", "id": number, "method": method}
     return made if params is None else {**made, "params": params}
 
 
-def call(name: str, arguments: Mapping[str, object] | None = None, id: object = 1) -> dict[str, Any]:
-    return request("tools/call", {"name": name, "arguments": arguments or {}}, id)
+def call(name: str, arguments: Mapping[str, object] | None = None, number: object = 1) -> dict[str, Any]:
+    return request("tools/call", {"name": name, "arguments": arguments or {}}, number)
 
 
 def modern(message: dict[str, Any]) -> dict[str, Any]:
@@ -124,7 +124,7 @@ class Seen(NamedTuple):
         return json.loads(self.body) if self.body else {}
 
 
-Answer = bytes | Callable[[Seen], bytes | None | Awaitable[bytes | None]]
+Answer = bytes | Callable[[Seen], bytes | Awaitable[bytes | None] | None]
 
 
 class Upstream:
@@ -303,11 +303,11 @@ class World:
             writer.close()
         return parse(raw)
 
-    async def ask(self, method: str, params: Mapping[str, object] | None = None, id: object = 1) -> Reply:
-        return await self.post(request(method, params, id))
+    async def ask(self, method: str, params: Mapping[str, object] | None = None, number: object = 1) -> Reply:
+        return await self.post(request(method, params, number))
 
-    async def call(self, name: str, id: object = 1, /, **arguments: object) -> Reply:
-        return await self.post(call(name, arguments, id))
+    async def call(self, name: str, number: object = 1, /, **arguments: object) -> Reply:
+        return await self.post(call(name, arguments, number))
 
     async def listed(self) -> list[str]:
         """The names that a client is shown."""

@@ -69,13 +69,21 @@ class Run:
     def _advance(self, reply: object) -> None:
         try:
             command = self._steps.send(reply)
-            self._perform(command)
         except StopIteration as stop:
             self._end(stop.value)
+            return
         except Exception:  # the driver's edge: whatever it was, nothing more is performed
-            log.exception("a call ended by an unexpected fault (evaluation %s)", self.call.id)
-            self._steps.close()
-            self._end(Relayed() if self.forwarded else INTERNAL)
+            self._fail()
+            return
+        try:
+            self._perform(command)
+        except Exception:  # the same edge, on the side of the effects
+            self._fail()
+
+    def _fail(self) -> None:
+        log.exception("a call ended by an unexpected fault (evaluation %s)", self.call.id)
+        self._steps.close()
+        self._end(Relayed() if self.forwarded else INTERNAL)
 
     def _end(self, outcome: Outcome) -> None:
         """Finish, and let go: the effects hold this run, so together they would wait for the collector."""

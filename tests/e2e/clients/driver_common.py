@@ -146,7 +146,7 @@ class Drivers:
     async def serve(self, command: dict[str, Any]) -> None:
         try:
             reply = await self.obey(command)
-        except Exception as error:  # whatever it is, the test is told
+        except Exception as error:  # noqa: BLE001 - whatever it is, the test is told
             reply = failure(error)
         print(json.dumps({"n": command["n"], **reply}), flush=True)
 
