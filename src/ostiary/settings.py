@@ -13,6 +13,7 @@ from ostiary.errors import CallerFault
 Header = tuple[bytes, bytes]
 
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,256}")
+_PORT = re.compile(r"[0-9]{1,5}")
 _SECRET_WORDS = ("authorization", "cookie", "key", "token", "secret", "password", "credential")
 _OURS = frozenset({"host", "content-length", "transfer-encoding", "connection", "accept-encoding", "expect"})
 MAX_HEADER_FILE = 65_536
@@ -54,7 +55,7 @@ class ProxyOptions:
 def parse_listen(text: str) -> Listen:
     """Read `HOST:PORT`, `[IPv6]:PORT` or `:PORT` (which means 127.0.0.1)."""
     host, colon, port = text.rpartition(":")
-    if not colon or not port.isdigit() or int(port) > 65535:  # noqa: PLR2004 - the largest port
+    if not colon or not _PORT.fullmatch(port) or int(port) > 65535:  # noqa: PLR2004 - the largest port
         raise CallerFault(
             f"--listen: expected HOST:PORT, found `{text}`", hint="for example --listen 127.0.0.1:8787"
         )

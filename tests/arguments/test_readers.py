@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import socket
+import time
 
 import pytest
 from hypothesis import given
@@ -146,6 +147,15 @@ def test_addresses_and_networks() -> None:
     for text in ("10.0.0.1/8", "10.0.0.0/33", "x", ""):
         with pytest.raises(ArgumentError):
             address.read_network(text)
+
+
+def test_a_long_name_in_another_script_is_refused_at_once() -> None:
+    """P3.7: the codec for such names takes quadratic time."""
+    started = time.perf_counter()
+    for _ in range(500):
+        with pytest.raises(ArgumentError):
+            url.read_host_or_url("é" * 8_000)
+    assert time.perf_counter() - started < 5
 
 
 def test_texts_for_patterns_are_the_only_spelling() -> None:

@@ -4,7 +4,7 @@ import weakref
 from collections.abc import Callable
 
 from ostiary.calls.call import Call, Consulted, Emptied, Ended, Outcome, Refused, Relayed
-from ostiary.calls.driver import Run
+from ostiary.calls.driver import INTERNAL, Run
 from ostiary.calls.journal import Committed, Entry, Reply
 from tests.calls.test_machine import CATALOGUE, LISTED, call, compiled, tool_call
 
@@ -120,3 +120,21 @@ def test_a_stop_iteration_of_an_effect_is_a_fault_and_not_the_end_of_the_machine
 
     assert "forward" not in effects.log
     assert isinstance(effects.outcome, Refused)
+
+
+def test_a_reply_that_comes_after_a_fault_moves_nothing_on() -> None:
+    """There is no path from an exception to forward, and a call is finished once."""
+
+    class Late(Scripted):
+        def consult(self, call: Call, done: Callable[[Consulted], None]) -> None:
+            self.held = done
+            super().consult(call, done)
+
+    effects = Late(fail_at="consult")
+    Run(call(tool_call(), compiled(LISTED)), effects).start()
+    assert effects.held is not None
+
+    effects.held(CATALOGUE)
+
+    assert effects.log == ["consult", "finish"]
+    assert effects.outcome == INTERNAL

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from ostiary.audit.chain import body_of
 from ostiary.calls.call import (
     Call,
     Consult,
@@ -24,7 +26,10 @@ from ostiary.wire.envelope import read_message
 from ostiary.wire.message import Message
 from tests.calls.play import play
 
-LISTED = b'{"version":"1","default":"deny","tools":{"clock":{"limits":[{"counter":"c","window":"minute","max":3}]}}}'
+LISTED = (
+    b'{"version":"1","default":"deny",'
+    b'"tools":{"clock":{"limits":[{"counter":"c","window":"minute","max":3}]}}}'
+)
 CATALOGUE = Catalogue({"clock": ToolDefinition("clock", "sha256:1", {"type": "object"})})
 OK = Ended("ok", at=2_000)
 
@@ -146,7 +151,16 @@ def test_a_quota_is_returned_only_when_the_call_provably_never_left(status: Any,
     assert len(done.returns) == returned
 
 
-@pytest.mark.parametrize(("status", "freed"), [("ok", 1), ("tool_error", 1), ("not_sent", 1), ("unknown", 0)])
+@pytest.mark.parametrize(
+    ("status", "freed"),
+    [
+        ("ok", 1),
+        ("tool_error", 1),
+        ("not_sent", 1),
+        ("unknown", 0),
+        ("cancelled", 0),
+    ],
+)
 def test_a_slot_is_freed_by_any_known_outcome_and_held_through_an_unknown_one(
     status: Any, freed: int
 ) -> None:
@@ -220,14 +234,23 @@ def test_no_record_ever_holds_an_argument_value() -> None:
     assert entries[0].record.args_keys == ("secret",)
 
 
-def test_a_resource_is_recorded_without_query_and_credentials() -> None:
-    body = b'{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"https://user:pw@host/a?token=t0p#f"}}'
+@pytest.mark.parametrize(
+    ("uri", "recorded"),
+    [
+        ("https://user:pw@host/a?token=t0p#f", "https://host/a"),
+        ("scheme://a@b:secret@host/a", "scheme://host/a"),
+        ("data:text/plain;base64,c2VjcmV0", "data:"),
+        ("memo:insights", "memo:insights"),
+    ],
+)
+def test_a_resource_is_recorded_without_query_credentials_and_content(uri: str, recorded: str) -> None:
+    body = b'{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"%s"}}' % uri.encode()
 
     commands, _ = play(handle(call(body, compiled(LISTED))), {Entry: [Committed()]})
 
     entry = commands[0]
     assert isinstance(entry, Entry)
-    assert entry.record.tool == "https://host/a"
+    assert entry.record.tool == recorded
 
 
 def test_a_listing_is_answered_empty_by_the_gate_under_default_deny() -> None:
@@ -269,3 +292,50 @@ def test_an_answer_to_a_server_request_that_policy_denies_is_not_forwarded() -> 
 
     assert [type(command) for command in commands] == [Entry]
     assert isinstance(outcome, Refused)
+
+
+def test_a_message_that_is_not_on_record_is_not_forwarded_whatever_its_method() -> None:
+    """The decision is on record before anything acts on it."""
+    body = b'{"jsonrpc":"2.0","id":1,"method":"vendor/run"}'
+    policy = compiled(b'{"version":"1","default":"allow"}')
+
+    commands, outcome = play(handle(call(body, policy)), {Entry: [NotStored("disk full")]})
+
+    assert [type(command) for command in commands] == [Entry]
+    assert isinstance(outcome, Refused)
+    assert outcome.kind == "store"
+
+
+def test_monitor_mode_does_not_hold_a_call_because_the_tool_list_cannot_be_read() -> None:
+    """P8.1: steps 6-15 of P2 are suspended; the call is still recorded before it is forwarded."""
+    policy = compiled(
+        b'{"version":"1","mode":"monitor","default":"deny","tools":{"clock":{}}}', unsafe_monitor=True
+    )
+    replies: dict[type, list[object]] = {
+        Consult: [NoCatalogue("timed out")],
+        Entry: [Committed(), Committed()],
+        Forward: [OK],
+    }
+
+    commands, outcome = play(handle(call(tool_call(), policy)), replies)
+
+    assert [type(command) for command in commands] == [Consult, Entry, Forward, Entry]
+    assert outcome == Relayed()
+
+
+def test_a_record_stays_small_however_long_the_names_and_however_many_the_rules() -> None:
+    """A caller must not be able to fill the disk with one denied message."""
+    long = b"x" * 100_000
+    body = b'{"jsonrpc":"2.0","id":1,"method":"%b"}' % long
+    commands, _ = play(handle(call(body, compiled(LISTED))), {Entry: [Committed()]})
+    assert isinstance(commands[0], Entry)
+    assert len(body_of(commands[0].record)) < 2_000
+
+    rules = [{"conditions": [], "on_deny": "no"}] * 5_000
+    text = json.dumps({"version": "1", "default": "deny", "tools": {"clock": {"deny_if": rules}}})
+    replies: dict[type, list[object]] = {Consult: [CATALOGUE], Entry: [Committed()]}
+    commands, _ = play(handle(call(tool_call(), compiled(text.encode()))), replies)
+    assert isinstance(commands[1], Entry)
+    record = commands[1].record
+    assert len(record.rules) == 32
+    assert record.reasons[-1] == "and 4968 more"

@@ -85,6 +85,7 @@ def test_a_port_in_use_is_named(tmp_path: Path) -> None:
         (("--upstream", "http://127.0.0.1:1/mcp", "--", "true"), ("both",)),
         (("--listen", "8787", "--", "true"), ("--listen", "HOST:PORT")),
         (("--listen", "127.0.0.1:99999", "--", "true"), ("--listen",)),
+        (("--listen", "127.0.0.1:²", "--", "true"), ("--listen", "HOST:PORT")),
         (("--upstream", "ftp://host/mcp"), ("https://",)),
         (("--upstream", "http://user:secret@host/mcp"), ("credentials", "header")),
         (("--header", "Authorization: Bearer s3cret", "--upstream", "http://h/mcp"), ("--header-env",)),

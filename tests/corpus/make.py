@@ -283,7 +283,8 @@ def encodings() -> None:
     encoded(
         "beyond Unicode", good.replace(b"hi", b"\xf4\x90\x80\x80"), good.replace(b"hi", b"\xf4\x8f\xbf\xbf")
     )
-    encoded("gzip", gzip.compress(good, mtime=0))
+    packed = gzip.compress(good, mtime=0)
+    encoded("gzip", packed[:9] + b"\x03" + packed[10:])  # the byte for the system differs by Python
     encoded("NUL at the end", good + b"\0", good + b"\n")
     encoded("NUL in a string", good.replace(b"hi", b"h\0i"), good.replace(b"hi", b"h\\u0000i"))
 

@@ -81,7 +81,7 @@ def arm(step: str, countdown: Countdown) -> None:
     elif step == "send":
         after(HttpUpstream, "send", lambda flow, upstream, request, sink: is_call(request), countdown)
     elif step == "response":
-        before(Relay, "head", lambda relay, head: relay._answering.method == "tools/call", countdown)
+        before(Relay, "head", lambda relay, head: relay._judge._own_method == "tools/call", countdown)
     elif step == "commit":
         before(SqliteStore, "commit", lambda store, entries: has_kind(entries, "outcome"), countdown)
 

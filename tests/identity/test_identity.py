@@ -28,6 +28,16 @@ def test_only_the_exact_bearer_token_is_admitted() -> None:
     assert tokens.admit(None) is None
 
 
+def test_a_wrong_token_is_not_taken_for_none_where_none_is_needed() -> None:
+    """Who shows a token says who they are: a wrong one admits nobody."""
+    tokens = Tokens(by_digest={}, anonymous=Grant.named("local"))
+
+    assert tokens.admit(None) is not None
+    assert tokens.admit(b"Bearer wrong") is None
+    assert tokens.admit(b"Basic d3Jvbmc=") is None
+    assert tokens.admit(b"") is None
+
+
 def test_a_session_handle_opens_for_the_grant_that_got_it_and_for_no_other() -> None:
     handles = Handles(b"k" * 32)
 

@@ -15,7 +15,7 @@ from ostiary.policy.decide import decide, filters_lists, visible
 from ostiary.policy.decision import Charge, Question
 from ostiary.policy.explain import explain, explain_lines
 from ostiary.policy.methods import decide_method, filters_items, item_visible
-from ostiary.policy.model import Limit, MethodRules, Policy, Rule, Test, ToolRules, Window
+from ostiary.policy.model import Each, Limit, MethodRules, Policy, Rule, Test, ToolRules, Window
 from ostiary.policy.twins import fold
 from tests.policy.world import catalogue_of, compiled_from
 
@@ -309,6 +309,17 @@ def test_characters_that_are_drawn_as_nothing_do_not_make_another_name(char: str
     compiled = compile_policy(Policy(format=4, default="allow", tools={"x": rules, "run": ToolRules()}))
     assert decide(compiled, Question("x", {f"fo{char}rce": True})).rules == ("(argument twin)",)
     assert decide(compiled, Question(f"r{char}un", {})).rules == ("(name twin)",)
+
+
+def test_a_quantifier_over_too_many_elements_is_an_error() -> None:
+    """P3.7: judging hundreds of thousands of hosts takes seconds, so it is not begun."""
+    inside = Each(("to",), "all_of", "host_in", ("a.example",))
+    required = _compiled(ToolRules(require=(Rule("/r", (inside,)),)))
+    assert decide(required, Question("x", {"to": ["a.example"] * 10_000})).effect == "allow"
+    assert decide(required, Question("x", {"to": ["a.example"] * 10_001})).effect == "deny"
+    outside = Each(("to",), "any_of", "host_in", ("b.example",))
+    denied = _compiled(ToolRules(deny_if=(Rule("/d", (outside,)),)))
+    assert decide(denied, Question("x", {"to": ["a.example"] * 10_001})).effect == "deny"
 
 
 # --- methods -------------------------------------------------------------------------------------

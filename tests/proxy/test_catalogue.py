@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -15,7 +16,7 @@ from ostiary.policy.definition import Catalogue, ToolDefinition
 from ostiary.policy.load import document
 from ostiary.policy.reach import validated
 from ostiary.policy.schema import advertised, prepare
-from ostiary.proxy.catalogue import Asking, Catalogues
+from ostiary.proxy.catalogue import Asking, Catalogues, definition
 from ostiary.proxy.exchange import Head, Sink, UpstreamRequest
 
 
@@ -127,6 +128,14 @@ def test_an_upstream_that_cannot_be_reached_gives_no_list_to_anyone_who_waits() 
         assert not any(isinstance(one, Catalogue) for one in found)
 
     asyncio.run(main())
+
+
+def test_a_number_and_its_text_make_two_definitions() -> None:
+    """P7: a definition that changes from a number to its text has changed."""
+    number = definition("x", b"", {"inputSchema": {"minimum": Decimal("1.10")}})
+    text = definition("x", b"", {"inputSchema": {"minimum": "1.10"}})
+
+    assert number.digest != text.digest
 
 
 def test_schemas_that_a_policy_checks_are_compiled_before_the_list_is_used(

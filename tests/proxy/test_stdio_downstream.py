@@ -536,6 +536,12 @@ def test_signal_is_passed_on_and_a_second_one_ends_the_waiting() -> None:
     on_uvloop(main)
 
 
+async def turns() -> None:
+    """Let everything happen that waits for nothing."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
 def test_signal_after_the_end_of_input_does_not_end_the_waiting_at_once() -> None:
     """A client that closes the input and then says stop gets the answer that comes meanwhile."""
 
@@ -545,10 +551,10 @@ def test_signal_after_the_end_of_input_does_not_end_the_waiting_at_once() -> Non
             one.say(request("a", 1))
             seen = await one.seen.get()
             one.hang_up()
-            for _ in range(10):
-                await asyncio.sleep(0)  # turns of the loop, in which the end is read
+            await turns()  # the end is read
             os.kill(os.getpid(), 15)
             await told.wait()
+            await turns()
             seen.result({})
             assert b"the gate stopped" not in await one.rest()
 

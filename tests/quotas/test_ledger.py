@@ -227,3 +227,20 @@ def test_a_slot_without_a_lease_is_still_held() -> None:
 
     assert isinstance(ledger.reserve([slot(ceiling=1, lease=0)], 599 * SECOND), Exceeded)
     assert isinstance(ledger.reserve([slot(ceiling=1, lease=0)], 600 * SECOND), tuple)
+
+
+def test_a_refund_that_comes_too_late_takes_nothing_from_others_in_the_same_part_of_a_ring() -> None:
+    """P4.4: a refund goes to the window it was taken from, and that one is over."""
+    ledger = Ledger()
+    each = charge(ceiling=2_000)
+    first = ledger.reserve([each], 0)
+    assert not isinstance(first, Exceeded)
+    ledger.reserve([each], 10)
+    assert ledger.used("k", 60 * SECOND) == 1
+    for at in range(1_000):  # the log becomes a ring, whose first part holds the second charge alone
+        ledger.reserve([each], 60 * SECOND + at - 1_000 if at < 999 else 60 * SECOND)
+    before = ledger.used("k", 60 * SECOND)
+
+    ledger.give_back(first)
+
+    assert ledger.used("k", 60 * SECOND) == before

@@ -128,20 +128,6 @@ def test_the_last_entry_of_a_ring_part_counts_for_the_whole_window() -> None:
     assert window.used(MINUTE + SECOND - 1) == 0
 
 
-def test_a_refund_of_what_has_left_the_log_takes_nothing_from_a_neighbour_in_the_ring() -> None:
-    """P4.4: the first entry is over, its part of the ring now holds only others."""
-    window = Sliding(MINUTE)
-    window.add(0, 1)
-    window.add(10, 1)
-    assert window.used(MINUTE) == 1
-    for at in range(LOG_LIMIT):
-        window.add(MINUTE - LOG_LIMIT + at, 1)
-
-    assert window.state()[0] == "ring"
-    window.give_back(0, 1)
-    assert window.used(MINUTE) == LOG_LIMIT + 1
-
-
 def test_the_log_turns_into_a_ring_above_its_limit_and_back_when_all_is_over() -> None:
     window = Sliding(MINUTE)
     for at in range(LOG_LIMIT + 1):

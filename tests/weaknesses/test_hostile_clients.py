@@ -203,7 +203,7 @@ def test_a_client_that_asks_and_leaves_again_and_again_holds_few_connections(tmp
                     await until(lambda before=before: len(gate.upstream.calls) > before)
             while len([one for one in await gate.records() if one.status == "unknown"]) < 16:
                 await asyncio.sleep(0.01)
-            assert len(gate.desk.upstream._lines) <= 4
+            assert len(gate.client._lines) <= 4
 
     within(main)
 

@@ -131,17 +131,18 @@ def test_no_secret_reaches_the_journal_the_log_or_an_answer_of_the_gate(tmp_path
             session = [(b"mcp-session-id", await gate.session())]
             ours: list[bytes] = []
             gate.upstream.script["tools/call"] = lambda seen: http(b"{")
-            for arguments in (
-                {"password": SECRET},
-                {"password": [SECRET]},
-                {"password": {"a": SECRET}},
-                {"Password": SECRET},
-            ):
-                ours.append((await gate.post(call("login", arguments), *session)).body)
-            ours.append((await gate.post(call("other", {"password": SECRET}), *session)).body)
-            ours.append((await gate.post(b'{"a":"%b","a":1}' % SECRET.encode(), *session)).body)
             uri = f"https://user:{SECRET}@example.org/?q={SECRET}#{SECRET}"
-            ours.append((await gate.post(request("resources/read", {"uri": uri}), *session)).body)
+            for message in (
+                call("login", {"password": SECRET}),
+                call("login", {"password": [SECRET]}),
+                call("login", {"password": {"a": SECRET}}),
+                call("login", {"Password": SECRET}),
+                call("other", {"password": SECRET}),
+                b'{"a":"%b","a":1}' % SECRET.encode(),
+                request("resources/read", {"uri": uri}),
+            ):
+                reply = await gate.post(message, *session)
+                ours.append(reply.body)
             await gate.post(call("login", {"password": SECRET}), (b"mcp-session-id", SECRET.encode() + b".x"))
             await gate.records()
             assert not [body for body in ours if SECRET.encode() in body]

@@ -70,10 +70,14 @@ def test_credentials_and_unknown_headers_of_the_client_stop_at_the_gate(tmp_path
                 b"set-cookie: a=b", b"x-internal: secret", b"server: upstream/1",
             )  # fmt: skip
             sent = [
-                (b"cookie", b"session=secret"), (b"x-forwarded-for", b"10.0.0.1"), (b"x-ostiary-grant", b"admin"),
-                (b"origin", b"http://127.0.0.1"), (b"referer", b"http://a/secret"), (b"accept-encoding", b"gzip"),
+                (b"cookie", b"session=secret"),
+                (b"x-forwarded-for", b"10.0.0.1"),
+                (b"x-ostiary-grant", b"admin"),
+                (b"origin", b"http://127.0.0.1"),
+                (b"referer", b"http://a/secret"),
+                (b"accept-encoding", b"gzip"),
                 (b"proxy-authorization", b"Basic eA=="),
-            ]  # fmt: skip
+            ]
             reply = await gate.post(call("echo"), *sent, grant="alice")
             arrived = gate.upstream.seen[-1].headers
             assert set(arrived) == {"host", "accept-encoding", "content-type", "accept", "content-length"}
@@ -365,7 +369,7 @@ def test_session_ids_cannot_be_guessed_and_are_bound_to_their_grant(tmp_path) ->
             )
             mine = await gate.session("alice")
             before = len(gate.upstream.seen)
-            for id, grant in [
+            for handle, grant in [
                 (mine, "bob"),
                 (b"1", "alice"),
                 (b"2" + mine[1:], "alice"),
@@ -374,8 +378,8 @@ def test_session_ids_cannot_be_guessed_and_are_bound_to_their_grant(tmp_path) ->
             ]:
                 for method in ("POST", "GET", "DELETE"):
                     body = call("echo") if method == "POST" else None
-                    reply = await gate.post(body, (b"mcp-session-id", id), grant=grant, method=method)
-                    assert reply.status == 404, (id, method)
+                    reply = await gate.post(body, (b"mcp-session-id", handle), grant=grant, method=method)
+                    assert reply.status == 404, (handle, method)
             assert len(gate.upstream.seen) == before
             assert (await gate.post(call("echo"), (b"mcp-session-id", mine), grant="alice")).status == 200
             assert gate.upstream.seen[-1].headers["mcp-session-id"] == "1"

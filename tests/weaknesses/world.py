@@ -135,7 +135,7 @@ class Upstream:
     """
 
     def __init__(self, tools: Sequence[Mapping[str, Any]]) -> None:
-        self.tools = list(tools)
+        self.tools: list[Any] = list(tools)
         self.seen: list[Seen] = []
         self.script: dict[str, Answer] = {}
         self.port = 0
@@ -255,8 +255,11 @@ class ManualClock:
 class World:
     """One gate and everything around it."""
 
-    def __init__(self, desk: Desk, store: SqliteStore, upstream: Upstream, port: int, state: Path) -> None:
+    def __init__(
+        self, desk: Desk, store: SqliteStore, upstream: Upstream, client: HttpUpstream, port: int, state: Path
+    ) -> None:
         self.desk = desk
+        self.client = client
         self.store = store
         self.upstream = upstream
         self.port = port
@@ -430,7 +433,7 @@ async def world(
     server = HttpServer(Gate(desk, None), check_head=check_head(door(), lambda: store.healthy))
     _, port = await server.listen("127.0.0.1", 0)
     try:
-        yield World(desk, store, upstream, port, state)
+        yield World(desk, store, upstream, client, port, state)
     finally:
         await server.close(0)
         await client.close()

@@ -32,8 +32,9 @@ def holds_percent_encoding(text: str) -> bool:
 def refuse_dot_segments(text: str) -> None:
     """Refuse text in which a reader of paths could find `.`, `..` or an empty part, in any spelling.
 
-    `//` stands only behind the scheme of an address, or in its query or fragment. For patterns over texts that may be paths or addresses: where a pattern compares the text
-    as it stands, the text must be the only spelling of what it names.
+    `//` stands only behind the scheme of an address, or in its query or fragment. For patterns
+    over texts that may be paths or addresses: where a pattern compares the text as it stands, the
+    text must be the only spelling of what it names.
 
     Raises:
         ArgumentError: on a dot segment, a doubled separator, a backslash, percent-encoding or an

@@ -136,6 +136,8 @@ def _to_ascii(text: str) -> str:
     if not _DEVIATIONS.isdisjoint(text):
         raise ArgumentError("host has no single ASCII form")
     refuse_folding_separators(text)
+    if len(text) > MAX_NAME:  # no shorter as ASCII, and the codec takes quadratic time
+        raise ArgumentError("host has no ASCII form")
     try:
         return text.encode("idna").decode("ascii").lower()
     except UnicodeError as error:

@@ -69,18 +69,19 @@ def _tool_call(call: Call) -> Steps:
     reserve the limits and record the intent in one transaction. (4) Forward. (5) Record the
     outcome and return what must be returned.
     """
+    enforced = call.policy is None or not call.policy.monitor
+
     # (1)
     catalogue: Catalogue | None = None
     if call.policy is not None and (call.locked or wants_catalogue(call.policy)):
         consulted = yield CONSULT
-        if isinstance(consulted, NoCatalogue):
+        if isinstance(consulted, NoCatalogue) and enforced:
             refusal = Refused("upstream", UNAVAILABLE, ("(unknown tool)",))
             return (yield from _refuse(call, refusal, (consulted.reason,)))
-        catalogue = cast("Catalogue", consulted)
+        catalogue = consulted if isinstance(consulted, Catalogue) else None
 
     # (2)
     decision = decide(call.policy, _question(call, catalogue))
-    enforced = call.policy is None or not call.policy.monitor
     if decision.effect != "allow" and enforced:
         refusal = Refused("denied", decision.message, decision.rules)
         return (yield from _refuse(call, refusal, decision.reasons))

@@ -14,20 +14,33 @@ _USER_INFO = re.compile(r"://[^/]*@")
 
 MAX_KEYS = 64
 MAX_NAME = 256
+MAX_RULES = 32
+"""Rules of one denial that its record names; a policy may have thousands, and all may deny one call."""
+MAX_REASON = 512
+
+
+def method_of(call: Call) -> str:
+    """The method, bounded: either side may make one up."""
+    return (call.message.method or f"response:{call.answers}")[:MAX_NAME]
 
 
 def subject_of(call: Call) -> str:
     """The tool, prompt or resource that a call names, bounded; empty when it names none.
 
-    Of a resource's URI only what comes before the query is kept, and no user name or password:
-    the rest may hold secrets.
     """
     params = call.message.params
     name = params.get("name")
     if isinstance(name, str):
         return name[:MAX_NAME]
     uri = params.get("uri")
-    return _USER_INFO.sub("://", _QUERY.split(uri, 1)[0])[:MAX_NAME] if isinstance(uri, str) else ""
+    return _shown_uri(uri)[:MAX_NAME] if isinstance(uri, str) else ""
+
+
+def _shown_uri(uri: str) -> str:
+    """A URI without query, user name and password; without its content if it is a `data:` one."""
+    if uri[:5].lower() == "data:":
+        return "data:"
+    return _USER_INFO.sub("://", _QUERY.split(uri, 1)[0])
 
 
 def argument_keys(call: Call) -> tuple[str, ...]:
@@ -60,11 +73,11 @@ def decided(  # noqa: PLR0913 - each is one field of the record
         principal=call.principal,
         grant=call.grant,
         server=call.server,
-        method=call.message.method or f"response:{call.answers}",
+        method=method_of(call),
         tool=subject_of(call),
         decision=decision,
-        rules=tuple(rules),
-        reasons=tuple(reasons),
+        rules=tuple(rules[:MAX_RULES]),
+        reasons=_bounded(reasons),
         message=message,
         revision=call.policy.revision if call.policy else "",
         args_keys=argument_keys(call),
@@ -75,6 +88,12 @@ def decided(  # noqa: PLR0913 - each is one field of the record
     )
 
 
+def _bounded(reasons: Sequence[str]) -> tuple[str, ...]:
+    kept = tuple(reason[:MAX_REASON] for reason in reasons[:MAX_RULES])
+    more = len(reasons) - len(kept)
+    return (*kept, f"and {more} more") if more else kept
+
+
 def outcome(call: Call, ended: Ended) -> Record:
     """The record of what became of an intent."""
     return Record(
@@ -83,7 +102,7 @@ def outcome(call: Call, ended: Ended) -> Record:
         kind="outcome",
         grant=call.grant,
         server=call.server,
-        method=call.message.method,
+        method=method_of(call),
         status=ended.status,
         http_status=ended.http_status,
         latency_us=max(0, ended.at - call.received),
@@ -102,7 +121,7 @@ def passed(call: Call, ended: Ended, rules: Sequence[str]) -> Record:
         principal=call.principal,
         grant=call.grant,
         server=call.server,
-        method=call.message.method,
+        method=method_of(call),
         tool=subject_of(call),
         decision="allow",
         rules=tuple(rules),

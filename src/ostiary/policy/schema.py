@@ -2,8 +2,8 @@
 
 A schema may be at most 256 kB and 32 levels deep, may refer only to itself by `#` pointers, and
 may not multiply work: each level of a document may be visited at most 10,000 times, and a document
-at most 10,000,000 times in all. Patterns, at most 100 of them, run on a linear engine. What is beyond this is not compiled, and whoever asked for the check
-denies and says why.
+at most 10,000,000 times in all. Patterns, at most 100 of them, run on a linear engine. What is
+beyond this is not compiled, and whoever asked for the check denies and says why.
 """
 
 from __future__ import annotations

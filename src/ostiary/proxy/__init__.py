@@ -5,7 +5,7 @@ The gate
   `door`        who may speak to the HTTP listener: path, Host, Origin, token
   `gate`        every request of every downstream enters here
   `turn`        one client message: carries out what `calls.machine` commands
-  `relay`       passes one upstream answer on and notices what came of the call
+  `relay`       passes one upstream answer on and notices what came of the call; `peek`, `orphans`
   `judge`       what of an upstream's messages a client gets
   `catalogue`   the upstream's tool list, read by the gate itself; `collect`, `tool_file`
   `desk`        what all exchanges share; `sessions`, `headers`, `mint`, `banner`

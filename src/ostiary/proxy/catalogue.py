@@ -32,6 +32,9 @@ Link = tuple[str, str]
 
 Digest = Callable[[bytes], str]
 
+# A number stays a number: as text, `1.10` and `"1.10"` would have one digest.
+_canonical = msgspec.json.Encoder(order="sorted", decimal_format="number").encode
+
 
 class Asking(msgspec.Struct, frozen=True):
     """How to ask on one link: the headers and `_meta` of the call that made it necessary."""
@@ -233,7 +236,7 @@ def _read(body: bytes) -> ListPage | str:
 
 def definition(name: str, raw: bytes, value: Mapping[str, object]) -> ToolDefinition:
     """A tool definition with the digest of its canonical JSON (keys sorted, no white space)."""
-    canonical = msgspec.json.encode(value, order="sorted")
+    canonical = _canonical(value)
     digest = f"sha256:{hashlib.sha256(canonical).hexdigest()}"
     return ToolDefinition(name, digest, value.get("inputSchema"), raw)
 

@@ -110,10 +110,13 @@ class Ledger:
         return tuple(taken)
 
     def give_back(self, reservations: Iterable[Reservation]) -> None:
-        """Return each reservation to the window it was taken from, and to no other (P4.4)."""
+        """Return each reservation to the window it was taken from, and to no other (P4.4).
+
+        One that has left its window is let be: a part of a ring may by now hold only others.
+        """
         for key, amount, at, _, seconds, _ in reservations:
             counter = self._counters.get(key)
-            if counter is not None:
+            if counter is not None and at + seconds * SECOND > self._now:
                 counter.give_back(at, number(amount), seconds * SECOND)
                 if not counter.used(self._now):
                     self._drop(key)

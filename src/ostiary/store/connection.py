@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final, Literal
 from urllib.parse import quote
@@ -37,31 +38,36 @@ def connect(path: Path, durability: Durability = "process") -> sqlite3.Connectio
     if not path.exists():
         path.touch(mode=0o600)
     connection = sqlite3.connect(path, timeout=5.0, isolation_level=None, check_same_thread=False)
-    (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
-    if mode != "wal":
-        connection.close()
-        raise GatewayFault(f"`{path}` cannot have a write-ahead log beside it", hint="use a local disk")
-    connection.execute(f"PRAGMA synchronous = {'FULL' if durability == 'power' else 'NORMAL'}")
-    connection.execute("PRAGMA wal_autocheckpoint = 0")
-    connection.execute("PRAGMA trusted_schema = OFF")
-    return connection
+    with ExitStack() as undo:
+        undo.callback(connection.close)
+        (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        if mode != "wal":
+            raise GatewayFault(f"`{path}` cannot have a write-ahead log beside it", hint="use a local disk")
+        connection.execute(f"PRAGMA synchronous = {'FULL' if durability == 'power' else 'NORMAL'}")
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
+        connection.execute("PRAGMA trusted_schema = OFF")
+        undo.pop_all()
+        return connection
 
 
 def connect_to_read(path: Path) -> sqlite3.Connection:
     """Open for reading only. Raises GatewayFault when that is impossible."""
-    try:
-        connection = sqlite3.connect(
-            f"file:{quote(str(path))}?mode=ro",
-            timeout=5.0,
-            isolation_level=None,
-            uri=True,
-            check_same_thread=False,
-        )
-        connection.execute("PRAGMA trusted_schema = OFF")
-        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    except sqlite3.Error as error:
-        raise database_fault(path, error) from error
-    return connection
+    with ExitStack() as undo:
+        try:
+            connection = sqlite3.connect(
+                f"file:{quote(str(path))}?mode=ro",
+                timeout=5.0,
+                isolation_level=None,
+                uri=True,
+                check_same_thread=False,
+            )
+            undo.callback(connection.close)
+            connection.execute("PRAGMA trusted_schema = OFF")
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        except sqlite3.Error as error:
+            raise database_fault(path, error) from error
+        undo.pop_all()
+        return connection
 
 
 def code_of(error: sqlite3.Error) -> int:

@@ -82,6 +82,7 @@ class View:
 
     def save(self, connection: sqlite3.Connection, key: bytes, now: int) -> None:
         """Store a snapshot inside the running transaction, and drop all but the last two."""
+        self.at = max(self.at, now)  # what has expired by now stays so for whoever starts from here
         saved = _Saved(self.seq, self.at, self.ledger.snapshot(now), dict(self.heads), self.open)
         state = msgspec.msgpack.encode(saved)
         row = (self.seq, state, hmac.digest(key, state, "sha256"))
