@@ -105,6 +105,8 @@ def evaluate(condition: dict[str, Any], arguments: dict[str, Any], wide: bool = 
                 return ABSENT
             if not isinstance(found, list):
                 return ERROR
+            if len(found) > 10_000:
+                return ERROR
             inner = [compare(condition[word]["op"], condition[word]["value"], item, wide) for item in found]
             return ABSENT if word == "all_of" and not inner else join(inner)
     if condition["op"] == "exists":

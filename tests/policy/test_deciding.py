@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any, Literal
 
 import pytest
@@ -311,6 +312,22 @@ def test_characters_that_are_drawn_as_nothing_do_not_make_another_name(char: str
     assert decide(compiled, Question(f"r{char}un", {})).rules == ("(name twin)",)
 
 
+def test_a_maximum_times_its_divisor_is_exact() -> None:
+    """P3.4, P4.1: more digits than a decimal keeps unless told otherwise."""
+    limit = Limit(
+        "/l",
+        "c",
+        Window(60),
+        max=2**53 - 1,
+        cost=("n",),
+        cost_default=Decimal(1),
+        per=Decimal("1.234567890123456"),
+    )
+    (charge,) = decide(_compiled(ToolRules(limits=(limit,))), Question("x", {})).charges
+    digits = str((2**53 - 1) * 1_234_567_890_123_456)
+    assert charge.ceiling == Decimal(f"{digits[:-15]}.{digits[-15:]}")
+
+
 def test_a_quantifier_over_too_many_elements_is_an_error() -> None:
     """P3.7: judging hundreds of thousands of hosts takes seconds, so it is not begun."""
     inside = Each(("to",), "all_of", "host_in", ("a.example",))
@@ -320,6 +337,24 @@ def test_a_quantifier_over_too_many_elements_is_an_error() -> None:
     outside = Each(("to",), "any_of", "host_in", ("b.example",))
     denied = _compiled(ToolRules(deny_if=(Rule("/d", (outside,)),)))
     assert decide(denied, Question("x", {"to": ["a.example"] * 10_001})).effect == "deny"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"Path": 1}, {"opts": {"Deep": 1}}, {"rows": [[{"Deep": 1}]]}, {"rows": [{"next": {"Deep": 1}}]}],
+)
+def test_twins_of_properties_behind_references_and_in_nested_lists_are_found(
+    arguments: dict[str, Any],
+) -> None:
+    """P3.5: generated schemas describe nested arguments by reference."""
+    inner = {"properties": {"deep": {}, "next": {"$ref": "#/$defs/inner"}}}
+    rows = {"items": {"items": {"$ref": "#/$defs/inner"}}}
+    outer = {"properties": {"path": {}, "opts": {"$ref": "#/$defs/inner"}, "rows": rows}}
+    schema = {"$ref": "#/$defs/outer", "$defs": {"inner": inner, "outer": outer}}
+    catalogue = catalogue_of([{"name": "x", "inputSchema": schema}], [])
+    compiled = _compiled(ToolRules())
+    assert decide(compiled, Question("x", arguments, catalogue=catalogue)).rules == ("(argument twin)",)
+    assert decide(compiled, Question("x", {"path": 1}, catalogue=catalogue)).effect == "allow"
 
 
 # --- methods -------------------------------------------------------------------------------------

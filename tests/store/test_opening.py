@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 import shutil
 import sqlite3
@@ -48,6 +49,39 @@ def test_calls_of_a_dead_process_become_unknown_and_stay_counted(state_dir: Path
         dead.times.pass_(600)
         assert store.commit([intent("e", together())]) == [Committed()]
     assert verify(dead.state).ok
+
+
+@pytest.mark.parametrize("damage", ["DELETE FROM records WHERE id = 'a'", "UPDATE records SET body = 'x'"])
+def test_an_open_call_whose_row_was_removed_or_edited_is_named_at_the_start(
+    state_dir: Path, damage: str
+) -> None:
+    """A snapshot still knows the call: the start fails with a sentence, not with a traceback."""
+    world = World(state_dir)
+    with world.store() as store:
+        store.commit([intent("a")])
+    with sqlite3.connect(state_dir / "ostiary.db") as database:
+        database.execute(damage)
+        database.execute("INSERT INTO records SELECT 9, 'w1', 9, x'', x'', 'z', 1, 'event', '', '', ''")
+        database.execute("UPDATE snapshots SET seq = 9")
+
+    with pytest.raises(GatewayFault, match="row 1 of the journal cannot be read"):
+        open_store(world.state)
+
+
+def test_a_snapshot_that_cannot_be_understood_is_passed_over(state_dir: Path) -> None:
+    """P4.5: the rows decide. It may have been written by another version with the same key."""
+    world = World(state_dir)
+    with world.store() as store:
+        store.commit([intent("a", runs(ceiling=1)), outcome("a")])
+        key = store.keys.audit
+    other = b"\x93\x01\x02\x03"
+    with sqlite3.connect(state_dir / "ostiary.db") as database:
+        database.execute(
+            "UPDATE snapshots SET state = ?, mac = ?", (other, hmac.digest(key, other, "sha256"))
+        )
+
+    with world.store() as store:
+        assert isinstance(store.commit([intent("b", runs(ceiling=1))])[0], Exceeded)
 
 
 def test_calls_of_a_live_process_are_left_alone(state_dir: Path) -> None:

@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import cast
 
+import msgspec
+
 from ostiary.audit.record import Kind, Record
 from ostiary.calls.call import Call, Ended
 
@@ -114,22 +116,16 @@ def outcome(call: Call, ended: Ended) -> Record:
 
 def passed(call: Call, ended: Ended, rules: Sequence[str]) -> Record:
     """The one row of a message that is recorded after it was forwarded."""
-    return Record(
-        id=call.id,
-        ts=call.received,
-        kind="event",
-        principal=call.principal,
-        grant=call.grant,
-        server=call.server,
-        method=method_of(call),
-        tool=subject_of(call),
-        decision="allow",
-        rules=tuple(rules),
-        revision=call.policy.revision if call.policy else "",
+    return ended_as(decided(call, "event", "allow", rules), ended)
+
+
+def ended_as(record: Record, ended: Ended) -> Record:
+    """A single-row record, completed with how it ended. `record.ts` is when it began."""
+    return msgspec.structs.replace(
+        record,
         status=ended.status,
         http_status=ended.http_status,
-        latency_us=max(0, ended.at - call.received),
+        latency_us=max(0, ended.at - record.ts),
         bytes=ended.bytes,
-        session=call.session,
         note=ended.note,
     )

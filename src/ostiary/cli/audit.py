@@ -39,7 +39,9 @@ SinceFilter = Annotated[
 
 @app.command("tail")
 def tail(
-    limit: Annotated[int, typer.Option("-n", "--lines", metavar="N", min=1, max=100_000, help="How many rows.")] = 20,
+    limit: Annotated[
+        int, typer.Option("-n", "--lines", metavar="N", min=1, max=100_000, help="How many rows.")
+    ] = 20,
     follow: Annotated[
         bool, typer.Option("-f", "--follow", help="Go on as rows are written, until Ctrl-C.")
     ] = False,
@@ -87,14 +89,14 @@ def show(
         _print_rows(rows, format_)
         return
     for stored in rows:
-        typer.echo(f"row {stored.row.seq} of {stored.row.writer}")
+        typer.echo(_printable(f"row {stored.row.seq} of {stored.row.writer}"))
         members = (
             msgspec.to_builtins(stored.record)
             if stored.record is not None
             else {"unreadable": stored.row.body}
         )
         for key, value in members.items():
-            typer.echo(f"  {key:<15} {_shown(value)}")
+            typer.echo(_printable(f"  {key:<15} {_shown(value)}"))
 
 
 @app.command("export")
@@ -189,7 +191,7 @@ def _print_report(report: Report) -> None:
     )
     typer.echo("{} in {}, {}".format(*counted))
     for problem in report.problems:
-        typer.echo(f"✗ {problem.kind}: {problem.message}")
+        typer.echo(_printable(f"✗ {problem.kind}: {problem.message}"))
     if not report.ok:
         typer.echo("✗ the log is broken")
         return
@@ -212,7 +214,7 @@ def _print_rows(rows: list[StoredRecord], format_: Format) -> None:
         sys.stdout.flush()
         return
     for stored in rows:
-        typer.echo(_line(stored))
+        typer.echo(_printable(_line(stored)))
 
 
 def _line(stored: StoredRecord) -> str:
@@ -221,7 +223,8 @@ def _line(stored: StoredRecord) -> str:
         return f"{stored.row.seq} unreadable row"
     what = _outcome(record) if record.kind == "outcome" else _decision(record)
     name = record.tool or record.method
-    return f"{_time(record.ts)}  {record.kind:<7}  {what:<10}  {name:<28}  {record.id}  {' '.join(record.rules)}".rstrip()
+    row = f"{_time(record.ts)}  {record.kind:<7}  {what:<10}  {name:<28}  {record.id}"
+    return f"{row}  {' '.join(record.rules)}".rstrip()
 
 
 def _outcome(record: Record) -> str:
@@ -251,6 +254,11 @@ def _since(text: str) -> int:
     if moment.tzinfo is None:
         moment = moment.astimezone()
     return int(moment.timestamp() * 1_000_000)
+
+
+def _printable(line: str) -> str:
+    """One line without control characters: names come from clients and servers, and drive terminals."""
+    return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in line)
 
 
 def _shown(value: object) -> str:

@@ -137,7 +137,6 @@ def _report(state: StateDir, told: list[str]) -> bool:
         if record.decision == "deny" or step is STEPS[0]:
             typer.echo(f"    the client was told: {text[:100]}")
     report = verify(state)
-    typer.echo(
-        f"{'✓' if report.ok else '✗'} audit chain: {report.rows} rows, {report.checkpoints} signed checkpoints"
-    )
+    counted = f"{report.rows} rows, {report.checkpoints} signed checkpoints"
+    typer.echo(f"{'✓' if report.ok else '✗'} audit chain: {counted}")
     return good and report.ok

@@ -44,7 +44,9 @@ MonitorOption = Annotated[
 
 @app.command("check", short_help="Say whether a policy is valid, and what it means.")
 def check(
-    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="The policy, JSON or YAML.", show_default=False)] = None,
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="The policy, JSON or YAML.", show_default=False)
+    ] = None,
     policy: PolicyOption = None,
     tools: ToolsOption = None,
     unsafe_monitor: MonitorOption = False,

@@ -42,10 +42,17 @@ _OPTIONS: tuple[_Option, ...] = (
         ("--listen",),
         {"metavar": "HOST:PORT", "help": "serve MCP over HTTP at /mcp instead of standard streams"},
     ),
-    (("--header",), {"metavar": "'K: V'", "action": "append", "help": "send this header to the server; nothing secret"}),
+    (
+        ("--header",),
+        {"metavar": "'K: V'", "action": "append", "help": "send this header to the server; nothing secret"},
+    ),
     (
         ("--header-env",),
-        {"metavar": "'K: VAR'", "action": "append", "help": "the same, with its value in an environment variable"},
+        {
+            "metavar": "'K: VAR'",
+            "action": "append",
+            "help": "the same, with its value in an environment variable",
+        },
     ),
     (
         ("--header-file",),

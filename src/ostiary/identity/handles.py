@@ -10,7 +10,6 @@ import base64
 import hashlib
 import hmac
 
-
 MAX_REMEMBERED = 4096
 
 

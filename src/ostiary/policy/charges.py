@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from decimal import Decimal
+from decimal import Context, Decimal, Inexact, InvalidOperation
 from typing import Final, cast
 
 from ostiary.policy.conditions import BLOCKED, Arguments, read
@@ -17,6 +17,7 @@ Conceal = Callable[[str], str]
 """Turns the canonical text of an argument value into what a counter's key may show of it."""
 
 EVERY_TOOL: Final = "all_tools"
+_EXACT: Final = Context(prec=100, traps=[Inexact, InvalidOperation])
 _CONCURRENT: Final = "concurrent"
 
 
@@ -73,7 +74,7 @@ def _window_charge(limit: Limit, window: Window, most: int, amount: Decimal, key
         bucket_of=keys[1],
         rule=limit.id,
         amount=amount,
-        ceiling=Decimal(most) * limit.per,
+        ceiling=_EXACT.multiply(Decimal(most), limit.per),
         window=window,
         refund_on_error=limit.refund == "on_error",
         message=limit.message,

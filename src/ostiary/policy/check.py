@@ -9,16 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import cast
 
-from ostiary.policy.definition import Catalogue
+from ostiary.policy.definition import Catalogue, ToolDefinition
 from ostiary.policy.diagnostic import Diagnostic
 from ostiary.policy.formats.draft import child, near
 from ostiary.policy.model import AllOf, AnyOf, Condition, Each, Not, Path, Place, Policy, Test, ToolRules
+from ostiary.policy.schema import SchemaError, compile_schema
 from ostiary.policy.source import shown
 from ostiary.policy.understanding import path_text
 
 _MAX_OPTIONS = 1_000
 _UNDECIDED = frozenset({"$ref", "$dynamicRef", "allOf", "anyOf", "oneOf", "if", "patternProperties"})
 _NOWHERE = Place("", 1, 1)
+_NO_RULES = ToolRules()
 
 
 def check_against(policy: Policy, catalogue: Catalogue) -> list[Diagnostic]:
@@ -32,6 +34,8 @@ def check_against(policy: Policy, catalogue: Catalogue) -> list[Diagnostic]:
             found.append(_unknown_tool(name, _tool_place(policy, name), names))
         else:
             found += _unknown_arguments(policy, name, rules, definition.input_schema)
+    for name, definition in catalogue.definitions.items():
+        found += _unusable_schema(policy, name, definition)
     return sorted(found, key=lambda each: (each.line, each.column, each.message))
 
 
@@ -68,6 +72,20 @@ def _unknown_arguments(policy: Policy, tool: str, rules: ToolRules, schema: obje
             at = _place(policy, pointer)
             found.append(_warning("unknown-argument", message, at, near(missing[0][-1], options)))
     return found
+
+
+def _unusable_schema(policy: Policy, tool: str, definition: ToolDefinition) -> list[Diagnostic]:
+    """P3.8: a schema beyond the bounds denies every call that is checked against it."""
+    asked = (policy.tools.get(tool, _NO_RULES).validation, policy.all_tools.validation)
+    validation = next((one for one in asked if one is not None), None)
+    if validation is None or tool in policy.hide or policy.hide_all:
+        return []
+    try:
+        compile_schema(definition.input_schema)
+    except SchemaError as fault:
+        message = f"the tool {shown(tool)} cannot be checked: its {fault}"
+        return [_warning("unusable-schema", message, _place(policy, validation.id), None)]
+    return []
 
 
 def _place(policy: Policy, pointer: str) -> Place:

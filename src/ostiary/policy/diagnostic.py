@@ -78,6 +78,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         # Against a server's tools
         "unknown-tool": "the server has no such tool",
         "unknown-argument": "the tool's schema has no such argument",
+        "unusable-schema": "arguments cannot be checked against the tool's schema, so every call is denied",
     }
 )
 """Every code, with one sentence on why it is a problem."""

@@ -124,7 +124,7 @@ def _same(value: dict[str, object], root: dict[str, object]) -> Iterator[dict[st
     for keyword in _REFERENCES:
         reference = value.get(keyword)
         if isinstance(reference, str):
-            yield from _objects(_resolve(reference, root))
+            yield from _objects(resolve(reference, root))
 
 
 def _exclusive(value: dict[str, object]) -> Iterator[dict[str, object]]:
@@ -162,8 +162,12 @@ def _objects_in_map(value: object) -> Iterator[dict[str, object]]:
                 yield cast("dict[str, object]", item)
 
 
-def _resolve(reference: str, root: dict[str, object]) -> object:
-    """Follow a JSON pointer fragment (RFC 6901) inside the document."""
+def resolve(reference: str, root: dict[str, object]) -> object:
+    """Follow a JSON pointer fragment (RFC 6901) inside the document.
+
+    Raises:
+        SchemaShapeError: when it leads outside, or to nothing.
+    """
     if reference == "#":
         return root
     if not reference.startswith("#/") or "%" in reference:

@@ -10,10 +10,12 @@ from __future__ import annotations
 import unicodedata
 from collections import deque
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, cast
 
 from ostiary.policy.model import Path
+from ostiary.policy.schema_work import SchemaShapeError, resolve
 
 _INVISIBLE: Final = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})
 # Characters outside those categories that are drawn as nothing (Unicode: default ignorable).
@@ -98,14 +100,17 @@ def known_names(paths: Iterable[Path], schema: object) -> Names:
         level = root
         for name in path:
             level = level.add(name)
-    if isinstance(schema, Mapping):
-        _add_properties(root, cast("Mapping[str, object]", schema))
+    if isinstance(schema, dict):
+        _add_properties(root, cast("dict[str, object]", schema))
     _mark_deep(root)
     return root
 
 
-def _add_properties(root: Names, schema: Mapping[str, object]) -> None:
-    """Walk `properties`, also inside `allOf` and the like and `items`, breadth first, bounded."""
+def _add_properties(root: Names, schema: dict[str, object]) -> None:
+    """Walk `properties`, also through references, `allOf` and the like and `items`.
+
+    Breadth first and bounded: a schema may refer to itself.
+    """
     pending: deque[tuple[Names, object, int]] = deque([(root, schema, 0)])
     count = 0
     while pending and count < _MAX_NAMES:
@@ -122,15 +127,22 @@ def _add_properties(root: Names, schema: Mapping[str, object]) -> None:
                 if depth < _MAX_DEPTH:
                     pending.append((below, inner, depth + 1))
         if depth < _MAX_DEPTH:
-            pending.extend((level, inner, depth + 1) for inner in _same_level(node))
+            pending.extend((level, inner, depth + 1) for inner in _same_level(node, schema))
 
 
-def _same_level(node: Mapping[str, object]) -> list[object]:
+def _same_level(node: Mapping[str, object], schema: dict[str, object]) -> list[object]:
     found: list[object] = [node.get(keyword) for keyword in ("items", "if", "then", "else")]
     for keyword in ("allOf", "anyOf", "oneOf", "prefixItems"):
         branches = node.get(keyword)
         if isinstance(branches, list):
             found.extend(cast("list[object]", branches))
+    branches = node.get("dependentSchemas")
+    if isinstance(branches, dict):
+        found.extend(cast("dict[str, object]", branches).values())
+    reference = node.get("$ref")
+    if isinstance(reference, str):
+        with suppress(SchemaShapeError):  # whoever validates by this schema refuses it
+            found.append(resolve(reference, schema))
     return found
 
 
@@ -172,10 +184,16 @@ def _twin_below(names: Names, arguments: Mapping[str, object]) -> tuple[str, str
 
 
 def _objects(value: object) -> Iterable[Mapping[str, object]]:
-    """The object itself, or the objects of an array."""
+    """The object itself, or the objects of an array, also of arrays inside it."""
     if isinstance(value, Mapping):
         return (cast("Mapping[str, object]", value),)
-    if isinstance(value, (list, tuple)):
-        items = cast("list[object]", value)
-        return [cast("Mapping[str, object]", item) for item in items if isinstance(item, Mapping)]
-    return ()
+    if not isinstance(value, (list, tuple)):
+        return ()
+    found: list[Mapping[str, object]] = []
+    pending: list[object] = [*cast("list[object]", value)]
+    for item in pending:
+        if isinstance(item, Mapping):
+            found.append(cast("Mapping[str, object]", item))
+        elif isinstance(item, (list, tuple)):
+            pending.extend(cast("list[object]", item))
+    return found

@@ -9,6 +9,7 @@ import asyncio
 import logging
 
 from ostiary.audit.record import Record
+from ostiary.calls import records
 from ostiary.calls.call import Ended, Era
 from ostiary.calls.journal import Entry, Reply
 from ostiary.identity.grant import Grant
@@ -18,11 +19,12 @@ from ostiary.proxy.headers import SESSION, towards_upstream
 from ostiary.proxy.judge import Judge
 from ostiary.proxy.peek import JSON
 from ostiary.proxy.relay import Answering, Relay
-from ostiary.proxy.sessions import Session, id_key
+from ostiary.proxy.sessions import Session
 from ostiary.proxy.turn import Turn
 from ostiary.wire import answers
 from ostiary.wire.envelope import read_message
 from ostiary.wire.era import body_version, check_headers
+from ostiary.wire.ids import id_key
 from ostiary.wire.message import Message, Refusal
 from ostiary.wire.mirror import Parameters, parameters_of
 
@@ -214,14 +216,9 @@ class Gate:
                 method=f"HTTP {request.method}",
                 decision="allow",
                 revision=desk.policy.revision if desk.policy else "",
-                status=ended.status,
-                http_status=ended.http_status,
-                bytes=ended.bytes,
-                latency_us=max(0, ended.at - received),
                 session=session.label,
-                note=ended.note,
             )
-            desk.journal.submit(Entry(record), _ignore)
+            desk.journal.submit(Entry(records.ended_as(record, ended)), _ignore)
 
         answering = Answering(
             message_id=None,
@@ -240,7 +237,8 @@ class Gate:
         responder.on_gone = relay.cancel
 
     def _unknown_session(self, request: ClientRequest, responder: Responder) -> None:
-        message = read_message(request.body) if request.method == "POST" else None
+        readable = request.method == "POST" and len(request.body) <= OFF_LOOP
+        message = read_message(request.body) if readable else None
         message_id = message.id if isinstance(message, Message) else None
         grant = request.grant or self._local
         if grant is not None:

@@ -17,9 +17,10 @@ from ostiary.proxy.catalogue import Link
 from ostiary.proxy.desk import Desk
 from ostiary.proxy.exchange import Flow, Head, Header, UpstreamRequest
 from ostiary.proxy.headers import for_own_request
-from ostiary.proxy.sessions import MAX_REPLIES, IdKey, Session, id_key
+from ostiary.proxy.sessions import MAX_REPLIES, Session
 from ostiary.wire import answers
 from ostiary.wire.envelope import read_message
+from ostiary.wire.ids import IdKey, id_key
 from ostiary.wire.lists import filter_list, filter_tools
 from ostiary.wire.loose import read_answer
 from ostiary.wire.message import Message, Refusal, as_object

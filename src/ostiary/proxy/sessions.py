@@ -7,10 +7,8 @@ from collections.abc import Callable
 from itertools import islice
 
 from ostiary.calls.driver import Run
+from ostiary.wire.ids import IdKey, id_key
 from ostiary.wire.message import MessageId
-
-IdKey = tuple[type, MessageId]
-"""Ids `1` and `"1"` differ, so the type is part of the key."""
 
 MAX_SESSIONS = 10_000
 MAX_OPEN = 1_024
@@ -19,11 +17,6 @@ MAX_REPLIES = 32
 """Answers of the gate's own to one session's server that may be under way at once."""
 
 _PASSED_OVER = 64
-
-
-def id_key(message_id: MessageId) -> IdKey:
-    """The key under which a message id is remembered."""
-    return (type(message_id), message_id)
 
 
 class Session:

@@ -17,8 +17,9 @@ from ostiary.proxy.headers import for_own_request
 from ostiary.proxy.judge import Judge
 from ostiary.proxy.peek import JSON
 from ostiary.proxy.relay import Answering, Relay
-from ostiary.proxy.sessions import Session, id_key
+from ostiary.proxy.sessions import Session
 from ostiary.wire import answers
+from ostiary.wire.ids import id_key
 
 STORE = 4503
 UPSTREAM = 4502

@@ -7,6 +7,8 @@ import sqlite3
 from contextlib import ExitStack
 from typing import Final
 
+import msgspec
+
 from ostiary.audit.chain import Head, Row, body_of, genesis, read_body, row_hash
 from ostiary.audit.record import Record
 from ostiary.errors import GatewayFault
@@ -118,8 +120,7 @@ def _unknown(
     for call, (writer, seq) in view.open.items():
         if writer in alive:
             continue
-        (text,) = connection.execute("SELECT body FROM records WHERE seq = ?", (seq,)).fetchone()
-        outcome = _outcome_of(read_body(text), now)
+        outcome = _outcome_of(_intent(connection, seq), now)
         body = body_of(outcome)
         digest = row_hash(head.hash, body)
         number = view.seq + len(rows) + 1
@@ -127,6 +128,14 @@ def _unknown(
         rows.append(Row(number, instance.id, head.rows + 1, head.hash, digest, *said, body.decode()))
         head = Head(head.rows + 1, digest)
     return rows
+
+
+def _intent(connection: sqlite3.Connection, seq: int) -> Record:
+    row = connection.execute("SELECT body FROM records WHERE seq = ?", (seq,)).fetchone()
+    try:
+        return read_body(row[0] if row is not None else "")
+    except msgspec.MsgspecError as error:
+        raise GatewayFault(f"row {seq} of the journal cannot be read", hint="run audit verify") from error
 
 
 def _outcome_of(intent: Record, now: int) -> Record:

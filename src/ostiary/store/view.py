@@ -100,7 +100,10 @@ class View:
         for state, mac in connection.execute(newest_first, (last,)).fetchall():
             if not hmac.compare_digest(hmac.digest(key, state, "sha256"), mac):
                 continue
-            saved = msgspec.msgpack.decode(state, type=_Saved)
+            try:
+                saved = msgspec.msgpack.decode(state, type=_Saved)
+            except msgspec.MsgspecError:  # of another version
+                continue
             self.seq, self.at = saved.seq, saved.at
             self.heads = {writer: Head(*head) for writer, head in saved.heads.items()}
             self.open = dict(saved.open)

@@ -9,13 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from ostiary.policy.formats.sections import check_name, effect, read_hide, tool_entries, warn_about_hidden
 from ostiary.policy.formats.condition import Dialect, read_condition, read_path
 from ostiary.policy.formats.counter import Counter, is_state, own_limit
 from ostiary.policy.formats.draft import Draft, child
 from ostiary.policy.formats.fields import Fields
 from ostiary.policy.formats.limit import check_counters, short_rate
 from ostiary.policy.formats.ostiary import refuse_approval
+from ostiary.policy.formats.sections import check_name, effect, read_hide, tool_entries, warn_about_hidden
 from ostiary.policy.formats.table import INTERCEPT, WINDOWS
 from ostiary.policy.model import Condition, Document, Limit, Policy, Rule, ToolRules, Window
 from ostiary.policy.source import MapNode

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
+from ostiary.policy.formats.condition import Dialect, read_conditions
+from ostiary.policy.formats.draft import Draft, child
+from ostiary.policy.formats.fields import Fields
+from ostiary.policy.formats.limit import check_counters, read_limits, read_rate
 from ostiary.policy.formats.sections import (
     check_name,
     effect,
@@ -13,10 +17,6 @@ from ostiary.policy.formats.sections import (
     tool_entries,
     warn_about_hidden,
 )
-from ostiary.policy.formats.condition import Dialect, read_conditions
-from ostiary.policy.formats.draft import Draft, child
-from ostiary.policy.formats.fields import Fields
-from ostiary.policy.formats.limit import check_counters, read_limits, read_rate
 from ostiary.policy.formats.table import TABLES
 from ostiary.policy.model import Document, Limit, Policy, Rule, ToolRules
 from ostiary.policy.source import Entry, MapNode, shown

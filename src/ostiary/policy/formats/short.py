@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from ostiary.policy.formats.draft import Draft, child
+from ostiary.policy.formats.fields import Fields
+from ostiary.policy.formats.limit import check_counters, read_rate
+from ostiary.policy.formats.ostiary import refuse_approval
 from ostiary.policy.formats.sections import (
     check_name,
     effect,
@@ -14,10 +18,6 @@ from ostiary.policy.formats.sections import (
     tool_entries,
     warn_about_hidden,
 )
-from ostiary.policy.formats.draft import Draft, child
-from ostiary.policy.formats.fields import Fields
-from ostiary.policy.formats.limit import check_counters, read_rate
-from ostiary.policy.formats.ostiary import refuse_approval
 from ostiary.policy.formats.table import SHORT
 from ostiary.policy.model import Document, Limit, Policy, Rule, ToolRules, Validation
 from ostiary.policy.source import MapNode
