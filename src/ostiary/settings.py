@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ Header = tuple[bytes, bytes]
 
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,256}")
 _PORT = re.compile(r"[0-9]{1,5}")
+_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SECRET_WORDS = ("authorization", "cookie", "key", "token", "secret", "password", "credential")
 _OURS = frozenset({"host", "content-length", "transfer-encoding", "connection", "accept-encoding", "expect"})
 MAX_HEADER_FILE = 65_536
@@ -63,6 +65,16 @@ def parse_listen(text: str) -> Listen:
     return Listen(host, int(port))
 
 
+def checked_name(option: str, name: str) -> str:
+    """A grant's or server's name: it becomes part of counters, records and file names."""
+    if not _LABEL.fullmatch(name):
+        raise CallerFault(
+            f"{option}: `{name[:64]}` is not a name",
+            hint="use 1 to 64 letters, digits, `.`, `_` and `-`, beginning with a letter or digit",
+        )
+    return name
+
+
 def gather_headers(
     plain: Sequence[str], from_env: Sequence[str], files: Sequence[str], environ: Mapping[str, str]
 ) -> tuple[Header, ...]:
@@ -94,11 +106,15 @@ def gather_headers(
 def _from_file(path: Path) -> list[Header]:
     """Headers from a file with one `Name: value` a line; empty lines and `#` lines are skipped."""
     try:
-        text = path.read_bytes()[: MAX_HEADER_FILE + 1].decode()
+        with path.open("rb") as file:
+            readable_by_others = os.fstat(file.fileno()).st_mode & 0o077
+            text = file.read(MAX_HEADER_FILE + 1).decode()
     except OSError as error:
         raise CallerFault(f"--header-file: cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise CallerFault(f"--header-file: {path} is not UTF-8 text") from error
+    if readable_by_others:
+        raise CallerFault(f"--header-file: others can read or write {path}", hint=f"chmod 600 {path}")
     if len(text) > MAX_HEADER_FILE:
         raise CallerFault(f"--header-file: {path} is over {MAX_HEADER_FILE} bytes")
     lines = [line.strip() for line in text.split("\n")]

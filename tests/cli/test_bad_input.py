@@ -12,6 +12,11 @@ import pytest
 
 GOOD = '{"version": "1", "default": "deny", "tools": {"echo": {}}}'
 
+BAD_OPERATOR = (
+    '{"version": "1", "default": "deny", "tools": {"x": {"deny_if": [{"conditions": '
+    '[{"path": "args.a", "op": "regexp", "value": "("}]}]}}}'
+)
+
 
 def ostiary(*arguments: str, cwd: Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
     environment = {key: value for key, value in os.environ.items() if not key.startswith("OSTIARY_")}
@@ -43,8 +48,7 @@ def assert_refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
         ('{"version": "1", "default": "deny", "tools": {', ("policy.json:1:",)),
         ("", ("policy.json:1:1",)),
         ('{"version": "1"}', ("policy.json:1:1",)),
-        ('{"version":"1","default":"deny","tools":{"x":{"deny_if":[{"conditions":[{"path":"args.a",'
-         '"op":"regexp","value":"("}]}]}}}', ("regexp", "regex")),
+        (BAD_OPERATOR, ("regexp", "regex")),
     ],
 )  # fmt: skip
 def test_a_malformed_policy_is_named_by_line_and_column(
@@ -95,6 +99,8 @@ def test_a_port_in_use_is_named(tmp_path: Path) -> None:
         (("--unsafe-no-token", "--listen", "0.0.0.0:0", "--", "true"), ("loopback",)),
         (("--token-file", "nowhere", "--listen", "127.0.0.1:0", "--", "true"), ("nowhere",)),
         (("--pins", "locked", "--", "true"), ("pinned",)),
+        (("--server", "../keys/audit", "--", "true"), ("--server", "letters")),
+        (("--grant", "", "--", "true"), ("--grant", "letters")),
     ],
 )
 def test_options_that_cannot_be_meant_are_refused_with_what_was_expected(
@@ -182,3 +188,14 @@ def test_explain_says_deny_without_a_policy(tmp_path: Path) -> None:
 def test_check_says_invalid_with_1_and_valid_with_0(tmp_path: Path) -> None:
     assert ostiary("policy", "check", policy(tmp_path), cwd=tmp_path).returncode == 0
     assert ostiary("policy", "check", policy(tmp_path, "{}"), cwd=tmp_path).returncode == 1
+
+
+def test_a_header_file_that_others_can_read_is_refused(tmp_path: Path) -> None:
+    headers = tmp_path / "headers"
+    headers.write_text("Authorization: Bearer s3cret\n")
+    headers.chmod(0o644)
+
+    done = ostiary("proxy", "--header-file", str(headers), "--upstream", "http://h/mcp", cwd=tmp_path)
+
+    assert_refused(done, "others can read", "chmod 600")
+    assert "s3cret" not in done.stderr

@@ -28,9 +28,10 @@ def modules_after(folder: Path, policy: str) -> set[str]:
     """Top-level modules of a stdio proxy that served nobody and ended."""
     file, told = folder / "policy.json", folder / "modules.json"
     file.write_text(policy)
+    options = ["-p", str(file), "--state-dir", str(folder / "state")]
+    server = [sys.executable, "-c", "import sys; sys.stdin.read()"]
     subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(told), "proxy", "-p", str(file), "--state-dir", str(folder / "state"),
-         "--", sys.executable, "-c", "import sys; sys.stdin.read()"],
+        [sys.executable, "-c", SCRIPT, str(told), "proxy", *options, "--", *server],
         input=b"", capture_output=True, timeout=20, check=True, env=dict(os.environ),
     )  # fmt: skip
     return set(json.loads(told.read_text()))

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 
 import typer.main
-from ostiary.cli.app import app
 
+from ostiary.cli.app import app
 from ostiary.cli.proxy import parser
 from tests.docs.markdown import ROOT, headings
 

@@ -8,12 +8,12 @@ import random
 from pathlib import Path
 
 import pytest
-from tests.faults.world import RecordingUpstream, digest_of, gate
-from tests.needs import size
 
 from ostiary.store.query import Reader
 from ostiary.store.state import find_state
 from ostiary.store.verify import verify
+from tests.faults.world import RecordingUpstream, digest_of, gate
+from tests.needs import size
 
 MAX = 30
 STEPS = ("reserve", "intent", "send", "response", "commit")

@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+
 from tests.faults.test_kills import assert_nothing_acted_unrecorded, write_policy
 from tests.faults.world import RecordingUpstream, gate
 

@@ -8,12 +8,11 @@ import resource
 from pathlib import Path
 from typing import Any
 
-from tests.faults.test_kills import recorded_intents, write_policy
-from tests.faults.world import RecordingUpstream, gate, http_answer, read_body, tool_call
-
 from ostiary.store.query import Reader
 from ostiary.store.state import find_state
 from ostiary.store.verify import verify
+from tests.faults.test_kills import recorded_intents, write_policy
+from tests.faults.world import RecordingUpstream, gate, http_answer, read_body, tool_call
 
 
 async def ask(port: int, n: int) -> dict[str, Any]:

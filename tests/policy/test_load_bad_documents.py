@@ -106,14 +106,15 @@ def test_exactly_ten_thousand_rules_load():
 
 def _against_tools() -> list[Diagnostic]:
     text = (
-        SMALL + b'"hide": ["gone"], "tools": {"a": {"deny_if": '
+        SMALL + b'"hide": ["gone"], "tools": {"b": {"validate": {"schema": "advertised"}}, "a": {"deny_if": '
         b'[{"conditions": [{"path": "args.x", "op": "exists", "value": true}]}]}}}'
     )
     found, _ = load_text(text, file="policy.json")
     assert found is not None
     assert found.single is not None
     schema = {"type": "object", "properties": {"y": {}}}
-    return check_against(found.single, Catalogue({"a": ToolDefinition("a", "", schema)}))
+    tools = {"a": ToolDefinition("a", "", schema), "b": ToolDefinition("b", "", {"$ref": "elsewhere"})}
+    return check_against(found.single, Catalogue(tools))
 
 
 def test_every_code_has_a_sentence_and_every_sentence_an_input():

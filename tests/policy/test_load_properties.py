@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ostiary.policy.formats.table import INTERCEPT, OPERATORS, SHORT, TABLES
 from ostiary.policy.load import load_text
-from ostiary.policy.model import Limit, Policy, Rule, Test, ToolRules, Value, Window
+from ostiary.policy.model import Effect, Limit, Policy, Rule, Test, ToolRules, Value, Window
 from ostiary.policy.operators import OPERATORS as DECIDED
 from ostiary.policy.understanding import understood
 
@@ -106,7 +106,7 @@ def _documents(draw: st.DrawFn) -> tuple[dict[str, Any], Policy]:
     names = draw(st.lists(_TOOLS, max_size=3, unique=True))
     tools = {name: draw(_tool(name)) for name in names}
     hide = draw(st.lists(_TOOLS.filter(lambda name: name not in names), max_size=2, unique=True))
-    default = draw(st.sampled_from(["allow", "deny"]))
+    default: Effect = draw(st.sampled_from(("allow", "deny")))
     written = {
         "version": "1",
         "default": default,

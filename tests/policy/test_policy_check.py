@@ -107,3 +107,18 @@ def test_a_hostile_tool_list_is_only_quoted_safely():
     catalogue = Catalogue({"ref\nund\x1b": ToolDefinition("x", "", {})})
     for each in check_against(_policy(tools={"refund": {}}), catalogue):
         assert (each.hint or "").isprintable()
+
+
+def test_a_schema_that_cannot_be_used_is_named_where_arguments_are_checked_against_it():
+    """P3.8: a schema beyond the bounds denies, and `check` says why."""
+    catalogue = Catalogue({"refund": ToolDefinition("refund", "", {"$ref": "http://x.example/"})})
+    checked = _policy(tools={"refund": {"validate": {"schema": "advertised"}}})
+    everywhere = _policy(all_tools={"validate": {"required_args": True}}, tools={"refund": {}})
+
+    for policy in (checked, everywhere):
+        (found,) = check_against(policy, catalogue)
+        assert found.code == "unusable-schema"
+        assert "refers to something other than" in found.message
+        assert found.line > 1
+
+    assert check_against(_policy(tools={"refund": {}}), catalogue) == []

@@ -21,6 +21,17 @@ def test_a_wall_that_is_stepped_does_not_move_the_clock() -> None:
         assert clock.now() == start + 10 * SECOND
 
 
+def test_time_since_boot_that_goes_back_does_not_take_the_clock_back() -> None:
+    """P4.1: a suspended or migrated machine may be unsure of it for a moment."""
+    times = Times()
+    clock = times.clock()
+    times.pass_(10)
+    before = clock.now()
+    times.boot -= 5 * SECOND
+
+    assert clock.now() == before
+
+
 def test_a_difference_from_the_wall_is_slewed_slowly() -> None:
     for step in (-3600, 3600):
         times = Times()

@@ -17,6 +17,8 @@ from ostiary.calls.machine import Steps, handle
 
 log = logging.getLogger("ostiary.calls")
 
+FAULT = "a call ended by an unexpected fault (evaluation %s)"
+
 INTERNAL = Refused(
     "store", "the gateway failed while handling this call; it was not forwarded", ("(internal)",)
 )
@@ -73,15 +75,16 @@ class Run:
             self._end(stop.value)
             return
         except Exception:  # the driver's edge: whatever it was, nothing more is performed
+            log.exception(FAULT, self.call.id)
             self._fail()
             return
         try:
             self._perform(command)
         except Exception:  # the same edge, on the side of the effects
+            log.exception(FAULT, self.call.id)
             self._fail()
 
     def _fail(self) -> None:
-        log.exception("a call ended by an unexpected fault (evaluation %s)", self.call.id)
         self._steps.close()
         self._end(Relayed() if self.forwarded else INTERNAL)
 

@@ -27,9 +27,7 @@ def method_of(call: Call) -> str:
 
 
 def subject_of(call: Call) -> str:
-    """The tool, prompt or resource that a call names, bounded; empty when it names none.
-
-    """
+    """The tool, prompt or resource that a call names, bounded; empty when it names none."""
     params = call.message.params
     name = params.get("name")
     if isinstance(name, str):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from datetime import UTC, datetime
@@ -130,7 +131,7 @@ def export(
                 sys.stdout.buffer.write(line)
             sys.stdout.flush()
             return
-        with output.open("wb") as file:
+        with open(output, "wb", opener=_private) as file:  # noqa: PTH123 - Path.open takes no opener
             file.writelines(lines)
     except BrokenPipeError:
         raise
@@ -168,6 +169,11 @@ def verify(
     else:
         _print_report(report)
     raise typer.Exit(0 if report.ok and (report.complete() or not strict) else 1)
+
+
+def _private(path: str, flags: int) -> int:
+    """Open for the owner alone: records say who called what."""
+    return os.open(path, flags, 0o600)
 
 
 def _newest_checkpoint(state: StateDir) -> bytes:

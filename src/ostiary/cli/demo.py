@@ -8,6 +8,7 @@ import sys
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import typer
@@ -36,6 +37,8 @@ POLICY = """\
 SERVER = "mcp_server_time"
 SECONDS = 60
 LIMITED_CALL = 11
+SHOWN = 90
+"""Characters of an answer that fit beside its label."""
 
 
 def demo(
@@ -133,9 +136,9 @@ def _report(state: StateDir, told: list[str]) -> bool:
         as_told = record.decision == step.decision and rule == step.rule
         good = good and as_told
         mark = "✓" if as_told else "✗"
-        typer.echo(f"{mark} {step.title:<28} {step.tool:<17} {record.decision:<6} {rule}")
+        typer.echo(f"{mark} {step.title:<28} {step.tool:<17} {record.decision:<6} {rule}".rstrip())
         if record.decision == "deny" or step is STEPS[0]:
-            typer.echo(f"    the client was told: {text[:100]}")
+            typer.echo(f"    the client was told: {shorten(text, SHOWN, placeholder=' …')}")
     report = verify(state)
     counted = f"{report.rows} rows, {report.checkpoints} signed checkpoints"
     typer.echo(f"{'✓' if report.ok else '✗'} audit chain: {counted}")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ostiary.errors import CallerFault, OstiaryError
-from ostiary.settings import ProxyOptions, gather_headers, parse_listen
+from ostiary.settings import ProxyOptions, checked_name, gather_headers, parse_listen
 
 EPILOG = """\
 examples:
@@ -161,8 +161,8 @@ def read_options(arguments: Sequence[str]) -> ProxyOptions:
         command=tuple(command),
         listen=parse_listen(given.listen) if given.listen else None,
         state_dir=given.state_dir,
-        grant=given.grant,
-        server=given.server,
+        grant=checked_name("--grant", given.grant),
+        server=checked_name("--server", given.server) if given.server else "",
         headers=gather_headers(
             given.header or (), given.header_env or (), given.header_file or (), os.environ
         ),

@@ -29,6 +29,15 @@ def explain_lines(decision: Decision) -> list[str]:
     for charge in decision.charges:
         window = "at once" if charge.window is None else f"in {charge.window.seconds} s"
         lines.append(f"charge: {charge.amount} of {charge.ceiling} {window} ({charge.rule})")
-    lines += [f"not checked without the tool list: {clause}" for clause in decision.unchecked]
-    lines.append(f"revision: {decision.revision}")
+    for clause in decision.unchecked:
+        lines.append(f"not checked without the server's tool list: {UNCHECKED.get(clause, '')} ({clause})")
+    if decision.revision:
+        lines.append(f"revision: {decision.revision}")
     return lines
+
+
+UNCHECKED = {
+    "P2.8": "whether the server has this tool, unchanged",
+    "P2.10": "whether the arguments fit its schema",
+}
+"""What the steps are, in words, that cannot be taken without `--tools` (P7.5)."""
