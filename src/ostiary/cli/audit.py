@@ -131,7 +131,7 @@ def export(
                 sys.stdout.buffer.write(line)
             sys.stdout.flush()
             return
-        with open(output, "wb", opener=_private) as file:  # noqa: PTH123 - Path.open takes no opener
+        with open(output, "wb", opener=_private) as file:
             file.writelines(lines)
     except BrokenPipeError:
         raise
