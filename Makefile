@@ -38,7 +38,7 @@ lint: .venv/stamp-dev ## style, types, import contracts
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --quiet --check . || { echo 'lint: `make format` would change these files' >&2; \
 	  $(BIN)/ruff format --check . >&2; exit 1; }
-	@$(BIN)/pyright
+	@$(BIN)/pyright -p pyproject.toml
 	@$(BIN)/lint-imports --no-timing 2>/dev/null || $(BIN)/lint-imports
 
 format: .venv/stamp-dev ## rewrite the sources in the house style

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from typer.testing import CliRunner
@@ -41,7 +42,7 @@ def test_an_edited_row_cannot_forge_the_verdict_on_it(tmp_path: Path) -> None:
     store = open_store(open_state(folder))
     store.commit([Entry(Record(id="ev_1", ts=1, kind="event"))])
     store.close()
-    with sqlite3.connect(folder / "ostiary.db") as database:
+    with closing(sqlite3.connect(folder / "ostiary.db")) as database, database:
         database.execute("UPDATE records SET writer = ?", (f"w{ESCAPE}\n✓ every chain is unbroken",))
     database.close()
 

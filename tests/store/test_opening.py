@@ -6,6 +6,7 @@ import hmac
 import json
 import shutil
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -59,7 +60,7 @@ def test_an_open_call_whose_row_was_removed_or_edited_is_named_at_the_start(
     world = World(state_dir)
     with world.store() as store:
         store.commit([intent("a")])
-    with sqlite3.connect(state_dir / "ostiary.db") as database:
+    with closing(sqlite3.connect(state_dir / "ostiary.db")) as database, database:
         database.execute(damage)
         database.execute("INSERT INTO records SELECT 9, 'w1', 9, x'', x'', 'z', 1, 'event', '', '', ''")
         database.execute("UPDATE snapshots SET seq = 9")
@@ -75,7 +76,7 @@ def test_a_snapshot_that_cannot_be_understood_is_passed_over(state_dir: Path) ->
         store.commit([intent("a", runs(ceiling=1)), outcome("a")])
         key = store.keys.audit
     other = b"\x93\x01\x02\x03"
-    with sqlite3.connect(state_dir / "ostiary.db") as database:
+    with closing(sqlite3.connect(state_dir / "ostiary.db")) as database, database:
         database.execute(
             "UPDATE snapshots SET state = ?, mac = ?", (other, hmac.digest(key, other, "sha256"))
         )
