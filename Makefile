@@ -39,7 +39,7 @@ lint: .venv/stamp-dev ## style, types, import contracts
 	@$(BIN)/ruff format --quiet --check . || { echo 'lint: `make format` would change these files' >&2; \
 	  $(BIN)/ruff format --check . >&2; exit 1; }
 	@$(BIN)/pyright -p pyproject.toml
-	@$(BIN)/lint-imports --no-timing 2>/dev/null || $(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 
 format: .venv/stamp-dev ## rewrite the sources in the house style
 	@$(BIN)/ruff check --quiet --fix . || true

@@ -104,6 +104,7 @@ async def _proxy(
     child_gone = asyncio.Event()
     upstream = _upstream(options, child_gone)
     journal = TickJournal(store, loop)
+    mint = Mint(store.clock.now)
     desk = Desk(
         upstream=upstream,
         journal=journal,
@@ -112,9 +113,10 @@ async def _proxy(
         own_headers=options.headers,
         handles=Handles(store.keys.session),
         digest_key=store.keys.audit,
-        mint=Mint(store.clock.now),
+        mint=mint,
         clock=store.clock.now,
         pins=_pins(state, server) if options.pins == "locked" else None,
+        track="" if options.listen else mint(),
     )
     watch = _watch(loop, options, server, policy, desk, keyed(store.keys.audit))
     banner = describe(options, server, desk.policy)

@@ -44,7 +44,6 @@ def test_an_edited_row_cannot_forge_the_verdict_on_it(tmp_path: Path) -> None:
     store.close()
     with closing(sqlite3.connect(folder / "ostiary.db")) as database, database:
         database.execute("UPDATE records SET writer = ?", (f"w{ESCAPE}\n✓ every chain is unbroken",))
-    database.close()
 
     printed = _printed(folder, "verify")
 

@@ -201,7 +201,7 @@ def test_hanging_up_does_not_free_a_slot_that_the_upstream_may_still_use(tmp_pat
             message = modern(call("pay"))
             async with gate.held(message, *modern_headers(message)):
                 await until(lambda: gate.upstream.calls)
-            while ("outcome", "") not in await gate.kinds():
+            while "outcome" not in {kind for kind, _ in await gate.kinds()}:
                 await asyncio.sleep(0.01)
             statuses = [one.status for one in await gate.records() if one.kind == "outcome"]
             assert statuses == ["cancelled"]
@@ -248,5 +248,19 @@ def test_a_denied_call_costs_nothing(tmp_path) -> None:
         async with world(policy, tmp_path / "s", tools=["pay"]) as gate:
             assert [await paid(gate, "11") for _ in range(5)] == [False] * 5
             assert [await paid(gate, "2") for _ in range(6)] == [True] * 5 + [False]
+
+    within(main)
+
+
+def test_two_stdio_processes_of_one_grant_are_two_tracks(tmp_path) -> None:
+    """P8.4: on stdio the process is the track, so its counters are its own."""
+    policy = limited({"counter": "c", "window": "hour", "max": 1, "scope": "track"})
+
+    async def main() -> None:
+        for process in ("ev_one", "ev_two"):
+            async with world(policy, tmp_path / "s", tools=["pay"]) as gate:
+                gate.desk.track = process
+
+                assert [await paid(gate, "1"), await paid(gate, "1")] == [True, False]
 
     within(main)

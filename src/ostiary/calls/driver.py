@@ -68,6 +68,11 @@ class Run:
         self._withdrawn = True
         return True
 
+    @property
+    def withdrawn(self) -> bool:
+        """Whether the client gave the call up before it was forwarded."""
+        return self._withdrawn
+
     def _advance(self, reply: object) -> None:
         try:
             command = self._steps.send(reply)

@@ -55,6 +55,13 @@ UNAVAILABLE = "the tool list of the server could not be read, so the call was no
 STORE_DOWN = "the gateway could not record this call, so it was not forwarded; try again later"
 
 
+_LIMIT_REASONS = {
+    "limit": "the limit is reached",
+    "buckets": "the limit already counts as many values as it may",
+    "amount": "the cost is not a number that can be counted",
+}
+
+
 def handle(call: Call) -> Steps:
     """Decide `call`, record the decision, then carry it out."""
     if call.message.method == "tools/call":
@@ -162,9 +169,9 @@ def _intent(call: Call, decision: Decision, charges: tuple[Charge, ...], *, enfo
     )
 
     def denied(exceeded: Exceeded) -> Record:
-        reasons = (f"limit reached: {exceeded.reason}",)
+        reasons = (_LIMIT_REASONS.get(exceeded.reason, exceeded.reason),)
         kind = "denial" if enforced else "intent"
-        text = exceeded.message or ""
+        text = _limit_text(exceeded)
         return records.decided(call, kind, "deny", (exceeded.rule,), reasons, text, enforced=enforced)
 
     return Entry(record, charges, denied=denied)

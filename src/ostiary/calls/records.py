@@ -103,6 +103,7 @@ def outcome(call: Call, ended: Ended) -> Record:
         grant=call.grant,
         server=call.server,
         method=method_of(call),
+        tool=subject_of(call),
         status=ended.status,
         http_status=ended.http_status,
         latency_us=max(0, ended.at - call.received),

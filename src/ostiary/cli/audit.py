@@ -32,6 +32,10 @@ DecisionFilter = Annotated[
     str, typer.Option("--decision", metavar="NAME", help="Only this decision: allow, deny.")
 ]
 GrantFilter = Annotated[str, typer.Option("--grant", metavar="NAME", help="Only calls of this grant.")]
+KindFilter = Annotated[
+    str,
+    typer.Option("--kind", metavar="NAME", help="Only rows of this kind: intent, denial, outcome, event."),
+]
 SinceFilter = Annotated[
     str,
     typer.Option("--since", metavar="TIME", help="Only from this time on, for example 2026-11-20T09:00Z."),
@@ -49,12 +53,13 @@ def tail(
     tool: ToolFilter = "",
     decision: DecisionFilter = "",
     grant: GrantFilter = "",
+    kind: KindFilter = "",
     since: SinceFilter = "",
     state_dir: StateOption = None,
     format_: FormatOption = Format.text,
 ) -> None:
     """Print the newest rows, oldest first. JSON is one row a line."""
-    only = Filter(tool=tool, decision=decision, grant=grant, since=_since(since))
+    only = Filter(tool=tool, decision=decision, grant=grant, kind=kind, since=_since(since))
     reader = Reader(existing_state(state_dir))
     try:
         rows = reader.tail(limit, None, only)
@@ -115,6 +120,7 @@ def export(
     tool: ToolFilter = "",
     decision: DecisionFilter = "",
     grant: GrantFilter = "",
+    kind: KindFilter = "",
     since: SinceFilter = "",
     state_dir: StateOption = None,
 ) -> None:
@@ -124,7 +130,9 @@ def export(
         lines = iter([_newest_checkpoint(state)])
     else:
         reader = Reader(state)
-        lines = reader.export(Filter(tool=tool, decision=decision, grant=grant, since=_since(since)))
+        lines = reader.export(
+            Filter(tool=tool, decision=decision, grant=grant, kind=kind, since=_since(since))
+        )
     try:
         if output is None:
             for line in lines:

@@ -32,7 +32,11 @@ _encode = msgspec.json.Encoder(order="sorted", decimal_format="number").encode
 
 
 class Desk:
-    """The shared state of one gate. `policy` is replaced as a whole on reload."""
+    """The shared state of one gate. `policy` is replaced as a whole on reload.
+
+    `track` names this process where it serves one client alone (stdio); else the grant is the
+    track (P8.4).
+    """
 
     def __init__(  # noqa: PLR0913 - one port or key each, all named
         self,
@@ -47,6 +51,7 @@ class Desk:
         mint: Callable[[], str],
         clock: Callable[[], int],
         pins: Pins | None = None,
+        track: str = "",
     ) -> None:
         self.upstream = upstream
         self.journal = journal
@@ -59,6 +64,7 @@ class Desk:
         self.mint = mint
         self.clock = clock
         self.locked = pins is not None
+        self.track = track
         self._digest_key = digest_key
         self.digest = KeyedDigest(digest_key)
         self.streams = KeepAlive()
@@ -87,7 +93,7 @@ class Desk:
             server=self.server,
             policy=self.policy,
             session=session.label,
-            track=grant.name,
+            track=self.track or grant.name,
             args_digest=digest,
             locked=self.locked,
             answers=answers,

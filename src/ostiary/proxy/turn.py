@@ -135,8 +135,10 @@ class Turn:
         elif isinstance(outcome, Emptied):
             modern = call.era == "modern"
             self._answer(answers.empty_list(message.id, message.method, modern=modern))
-        else:
+        elif self.run.withdrawn:
             self._answer(answers.error(message.id, CANCELLED, "the request was cancelled by the client"))
+        else:
+            self._answer(answers.error(message.id, answers.INTERNAL, "the gateway failed on this request"))
 
     # Inside.
 
