@@ -19,6 +19,7 @@ _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SECRET_WORDS = ("authorization", "cookie", "key", "token", "secret", "password", "credential")
 _OURS = frozenset({"host", "content-length", "transfer-encoding", "connection", "accept-encoding", "expect"})
 MAX_HEADER_FILE = 65_536
+MAX_RATE = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class ProxyOptions:
     pins: Literal["session", "locked"] = "session"
     durability: Literal["process", "power"] = "process"
     log_level: str = "warning"
+    max_requests: int = 600
 
 
 def parse_listen(text: str) -> Listen:
@@ -63,6 +65,13 @@ def parse_listen(text: str) -> Listen:
         )
     host = host.removeprefix("[").removesuffix("]") or "127.0.0.1"
     return Listen(host, int(port))
+
+
+def checked_rate(number: int) -> int:
+    """How many requests a minute one grant may send. Raises CallerFault when out of bounds."""
+    if not 1 <= number <= MAX_RATE:
+        raise CallerFault(f"--max-requests: expected 1 to {MAX_RATE}, found {number}")
+    return number
 
 
 def checked_name(option: str, name: str) -> str:

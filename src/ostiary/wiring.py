@@ -117,6 +117,7 @@ async def _proxy(
         clock=store.clock.now,
         pins=_pins(state, server) if options.pins == "locked" else None,
         track="" if options.listen else mint(),
+        brake=options.max_requests,
     )
     watch = _watch(loop, options, server, policy, desk, keyed(store.keys.audit))
     banner = describe(options, server, desk.policy)

@@ -411,6 +411,7 @@ async def world(
     clock: ManualClock | None = None,
     own_headers: Sequence[Header] = (),
     limits: UpstreamLimits | None = None,
+    brake: int = 1_000_000,
 ) -> AsyncIterator[World]:
     """A gate under `policy` in front of an upstream with `tools`, until the block ends."""
     upstream = Upstream([tool(one) if isinstance(one, str) else one for one in tools])
@@ -429,6 +430,7 @@ async def world(
         mint=Mint(store.clock.now),
         clock=store.clock.now,
         pins=pins,
+        brake=brake,
     )
     server = HttpServer(Gate(desk, None), check_head=check_head(door(), lambda: store.healthy))
     _, port = await server.listen("127.0.0.1", 0)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ostiary.errors import CallerFault, OstiaryError
-from ostiary.settings import ProxyOptions, checked_name, gather_headers, parse_listen
+from ostiary.settings import ProxyOptions, checked_name, checked_rate, gather_headers, parse_listen
 
 EPILOG = """\
 examples:
@@ -85,6 +85,15 @@ _OPTIONS: tuple[_Option, ...] = (
             "default": "process",
             "metavar": "LEVEL",
             "help": "what a record survives: kill -9 (process, default) or a power cut (power)",
+        },
+    ),
+    (
+        ("--max-requests",),
+        {
+            "metavar": "N",
+            "type": int,
+            "default": 600,
+            "help": "requests a minute of one grant before the rest is turned away (default: 600)",
         },
     ),
     (
@@ -173,6 +182,7 @@ def read_options(arguments: Sequence[str]) -> ProxyOptions:
         pins=given.pins,
         durability=given.durability,
         log_level=given.log_level,
+        max_requests=checked_rate(given.max_requests),
     )
 
 

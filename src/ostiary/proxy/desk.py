@@ -21,6 +21,7 @@ from ostiary.policy.compile import Compiled
 from ostiary.policy.definition import Catalogue
 from ostiary.policy.reach import validated
 from ostiary.policy.schema import prepare
+from ostiary.proxy.brake import DEFAULT, Brake
 from ostiary.proxy.catalogue import Catalogues, Pins
 from ostiary.proxy.exchange import Header, Upstream
 from ostiary.proxy.keepalive import KeepAlive
@@ -35,7 +36,7 @@ class Desk:
     """The shared state of one gate. `policy` is replaced as a whole on reload.
 
     `track` names this process where it serves one client alone (stdio); else the grant is the
-    track (P8.4).
+    track (P8.4). `brake` is how many requests a minute each grant may send (P2.2).
     """
 
     def __init__(  # noqa: PLR0913 - one port or key each, all named
@@ -52,6 +53,7 @@ class Desk:
         clock: Callable[[], int],
         pins: Pins | None = None,
         track: str = "",
+        brake: int = DEFAULT,
     ) -> None:
         self.upstream = upstream
         self.journal = journal
@@ -68,6 +70,7 @@ class Desk:
         self._digest_key = digest_key
         self.digest = KeyedDigest(digest_key)
         self.streams = KeepAlive()
+        self.brake = Brake(brake, clock, self._braked)
         self.catalogues = Catalogues(
             upstream, mint=mint, pins=pins, on_changed=self._definitions_changed, prepare=self._prepare
         )
@@ -111,6 +114,22 @@ class Desk:
             reasons=tuple(reasons),
             revision=self.policy.revision if self.policy else "",
             note=note,
+        )
+        self.journal.submit(Entry(record), _ignore)
+
+    def _braked(self, grant: str, number: int) -> None:
+        record = Record(
+            id=self.mint(),
+            ts=self.clock(),
+            kind="event",
+            principal=f"grant:{grant}",
+            grant=grant,
+            server=self.server,
+            decision="deny",
+            rules=("(brake)",),
+            reasons=("more requests in a minute than the brake lets through",),
+            revision=self.policy.revision if self.policy else "",
+            count=number,
         )
         self.journal.submit(Entry(record), _ignore)
 

@@ -53,6 +53,10 @@ class Gate:
         if grant is None:
             _plain(responder, 401, "nobody vouched for this request")
             return
+        wait = self._desk.brake.admit(grant.name)
+        if wait is not None:
+            _braked(responder, wait)
+            return
         sealed = request.header(SESSION)
         session_id: bytes | None = None
         if sealed is not None:
@@ -299,6 +303,15 @@ def _ignore(_reply: Reply) -> None:
 
 def _json(responder: Responder, status: int, body: bytes) -> None:
     responder.start(Head(status, ((b"content-type", JSON),), len(body)))
+    responder.write(body)
+    responder.finish()
+
+
+def _braked(responder: Responder, wait: int) -> None:
+    """Turn a request away unread (P2.2; RFC 6585 section 4)."""
+    body = f"too many requests; try again in {wait} s".encode()
+    headers = ((b"content-type", b"text/plain; charset=utf-8"), (b"retry-after", b"%d" % wait))
+    responder.start(Head(429, headers, len(body)))
     responder.write(body)
     responder.finish()
 
