@@ -132,6 +132,7 @@ async def _proxy(
         if watch is not None:
             watch.close()
         await upstream.close()
+        desk.brake.tell()
         desk.note("stopped", "")
         await journal.close()
 

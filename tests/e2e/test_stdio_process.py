@@ -288,3 +288,20 @@ def test_upstream_that_is_down_is_an_error_to_the_client_and_the_gate_goes_on(
     assert ["error" in answer for answer in after] == [True, True], after
     assert outcomes[0] == "ok"
     assert outcomes[2] == "not_sent"
+
+
+def test_a_client_beyond_the_brake_is_told_when_to_try_again_and_it_is_recorded(tmp_path: Path) -> None:
+    """P2.2: on stdio too every request gets an answer, and the count is on record at the stop."""
+    proxied = Proxied(tmp_path, server(ECHO), "--max-requests", "2")
+    for number in (1, 2, 3, 4):
+        proxied.say(call(number))
+
+    answers = {answer["id"]: answer for answer in (proxied.hear() for _ in range(4))}
+    proxied.end()
+    rows = world.ostiary("audit", "export", state=proxied.state).stdout.splitlines()
+
+    assert [number for number, answer in answers.items() if "result" in answer] == [1, 2]
+    assert {answers[number]["error"]["code"] for number in (3, 4)} == {4429}
+    assert "try again in" in answers[3]["error"]["message"]
+    braked = [record for row in rows if "(brake)" in (record := json.loads(row)["record"]).get("rules", [])]
+    assert [record["count"] for record in braked] == [2]

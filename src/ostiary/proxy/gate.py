@@ -309,8 +309,8 @@ def _json(responder: Responder, status: int, body: bytes) -> None:
 
 def _braked(responder: Responder, wait: int) -> None:
     """Turn a request away unread (P2.2; RFC 6585 section 4)."""
-    body = f"too many requests; try again in {wait} s".encode()
-    headers = ((b"content-type", b"text/plain; charset=utf-8"), (b"retry-after", b"%d" % wait))
+    body = answers.error(None, answers.LIMITED, f"too many requests; try again in {wait} s")
+    headers = ((b"content-type", JSON), (b"retry-after", b"%d" % wait))
     responder.start(Head(429, headers, len(body)))
     responder.write(body)
     responder.finish()
