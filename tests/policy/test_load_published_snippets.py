@@ -9,7 +9,7 @@ import pytest
 from ostiary.policy.load import load_text
 from ostiary.policy.model import Limit, Policy, Rule, ToolRules, Validation, Window
 
-SNIPPETS = Path(__file__).parent / "seeds"
+SNIPPETS = Path(__file__).parent / "published"
 
 
 def _policy(name: str) -> Policy:

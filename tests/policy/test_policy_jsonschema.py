@@ -25,7 +25,7 @@ def test_the_schema_is_a_schema():
     jsonschema_rs.meta.validate(json.loads(json.dumps(schema())))
 
 
-@pytest.mark.parametrize("path", sorted((HERE / "seeds").glob("*.json")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted((HERE / "published").glob("*.json")), ids=lambda path: path.name)
 def test_published_documents_fit_the_schema(path: Path):
     assert VALIDATOR.is_valid(json.loads(path.read_bytes()))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from ostiary.policy.load import document
 from ostiary.policy.understanding import understood
 
-SNIPPETS = Path(__file__).parent / "seeds"
+SNIPPETS = Path(__file__).parent / "published"
 
 
 PER_GRANT = "for each grant, calls that fail are not counted"
