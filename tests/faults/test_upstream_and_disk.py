@@ -37,11 +37,11 @@ class DyingUpstream(RecordingUpstream):
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         message = json.loads(await read_body(reader))
-        if message["method"] == "tools/list":
+        while message["method"] == "tools/list":
             writer.write(http_answer(self._answer(message)))
             await writer.drain()
-        else:
-            self.reached.append(message["params"]["arguments"]["n"])
+            message = json.loads(await read_body(reader))
+        self.reached.append(message["params"]["arguments"]["n"])
         writer.close()
 
 
