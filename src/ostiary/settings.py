@@ -53,7 +53,7 @@ class ProxyOptions:
     pins: Literal["session", "locked"] = "session"
     durability: Literal["process", "power"] = "process"
     log_level: str = "warning"
-    max_requests: int = 600
+    max_requests: int = 0
 
 
 def parse_listen(text: str) -> Listen:
@@ -69,8 +69,8 @@ def parse_listen(text: str) -> Listen:
 
 def checked_rate(number: int) -> int:
     """How many requests a minute one grant may send. Raises CallerFault when out of bounds."""
-    if not 1 <= number <= MAX_RATE:
-        raise CallerFault(f"--max-requests: expected 1 to {MAX_RATE}, found {number}")
+    if not 0 <= number <= MAX_RATE:
+        raise CallerFault(f"--max-requests: expected 1 to {MAX_RATE}, or 0 for none, found {number}")
     return number
 
 

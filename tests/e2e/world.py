@@ -73,7 +73,6 @@ def proxy(policy: Path | None, state: Path, *options: str, upstream: str | Seque
     """The command line of a gate in front of a URL or a command."""
     chosen = ["-p", str(policy)] if policy else []
     target = ["--upstream", upstream] if isinstance(upstream, str) else ["--", *upstream]
-    chosen += ["--max-requests", "1000000"]  # many tests speak to one gate
     return [*OSTIARY, "proxy", *chosen, "--state-dir", str(state), *options, *target]
 
 

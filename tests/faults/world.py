@@ -129,7 +129,7 @@ async def gate(
     process = await asyncio.create_subprocess_exec(
         sys.executable, str(KILLER), step, str(count), "--", "-p", str(policy), "--listen", "127.0.0.1:0",
         "--unsafe-no-token", "--state-dir", str(state), "--upstream", f"http://127.0.0.1:{upstream}/mcp",
-        "--server", "srv", "--max-requests", "1000000000", *more,
+        "--server", "srv", *more,
         stderr=asyncio.subprocess.PIPE, env=dict(os.environ),
     )  # fmt: skip
     assert process.stderr is not None

@@ -21,6 +21,7 @@ import uvloop
 from ostiary.audit.record import Record
 from ostiary.identity.grant import Grant, Tokens
 from ostiary.identity.handles import Handles
+from ostiary.proxy.brake import OFF
 from ostiary.proxy.catalogue import Pins
 from ostiary.proxy.desk import Desk
 from ostiary.proxy.door import Door, check_head
@@ -411,7 +412,7 @@ async def world(
     clock: ManualClock | None = None,
     own_headers: Sequence[Header] = (),
     limits: UpstreamLimits | None = None,
-    brake: int = 1_000_000,
+    brake: int = OFF,
 ) -> AsyncIterator[World]:
     """A gate under `policy` in front of an upstream with `tools`, until the block ends."""
     upstream = Upstream([tool(one) if isinstance(one, str) else one for one in tools])

@@ -92,8 +92,8 @@ _OPTIONS: tuple[_Option, ...] = (
         {
             "metavar": "N",
             "type": int,
-            "default": 600,
-            "help": "requests a minute of one grant before the rest is turned away (default: 600)",
+            "default": 0,
+            "help": "requests a minute of one grant before the rest is turned away (default: all pass)",
         },
     ),
     (

@@ -13,12 +13,12 @@ WINDOW = 60
 """Seconds. Requests are counted by the second and count until their second is wholly outside."""
 
 SECOND = 1_000_000
-DEFAULT = 600
-"""Requests a minute of one grant."""
+OFF = 0
+"""No brake."""
 
 
 class Brake:
-    """Counts the requests of each grant.
+    """Counts the requests of each grant; `most` a minute may pass, or all with `OFF`.
 
     `clock` gives microseconds. `told` gets grant and number for every second in which something
     was turned away.
@@ -35,6 +35,8 @@ class Brake:
 
     def admit(self, grant: str) -> int | None:
         """None for a request that may go on; else the seconds after which another may be tried."""
+        if self._most == OFF:
+            return None
         count = self._counts.get(grant)
         if count is None:
             count = self._counts[grant] = _Count()

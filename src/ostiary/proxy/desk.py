@@ -21,7 +21,7 @@ from ostiary.policy.compile import Compiled
 from ostiary.policy.definition import Catalogue
 from ostiary.policy.reach import validated
 from ostiary.policy.schema import prepare
-from ostiary.proxy.brake import DEFAULT, Brake
+from ostiary.proxy.brake import OFF, Brake
 from ostiary.proxy.catalogue import Catalogues, Pins
 from ostiary.proxy.exchange import Header, Upstream
 from ostiary.proxy.keepalive import KeepAlive
@@ -53,7 +53,7 @@ class Desk:
         clock: Callable[[], int],
         pins: Pins | None = None,
         track: str = "",
-        brake: int = DEFAULT,
+        brake: int = OFF,
     ) -> None:
         self.upstream = upstream
         self.journal = journal
