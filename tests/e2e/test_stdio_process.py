@@ -305,3 +305,14 @@ def test_a_client_beyond_the_brake_is_told_when_to_try_again_and_it_is_recorded(
     assert "try again in" in answers[3]["error"]["message"]
     braked = [record for row in rows if "(brake)" in (record := json.loads(row)["record"]).get("rules", [])]
     assert [record["count"] for record in braked] == [2]
+
+
+def test_a_client_is_not_told_in_which_folder_the_server_lies(tmp_path: Path) -> None:
+    proxied = Proxied(tmp_path, server("next(requests()); sys.exit(3)"))
+    proxied.say(call(1))
+
+    told = json.dumps(proxied.hear())
+    proxied.end()
+
+    assert Path(sys.executable).name in told
+    assert str(Path(sys.executable).parent) not in told

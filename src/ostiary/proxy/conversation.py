@@ -73,7 +73,7 @@ class Conversation:
     ) -> None:
         """Start the child. Raises GatewayFault when it cannot be started."""
         self._loop = asyncio.get_running_loop()
-        self._name = command.name
+        self._name = command.label
         self._use = use
         self._limits = limits
         self._complain = complain

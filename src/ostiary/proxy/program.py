@@ -28,8 +28,13 @@ class Command(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """The first word, by which messages call the server."""
+        """The first word, by which messages to the operator call the server."""
         return self.argv[0] if self.argv else ""
+
+    @property
+    def label(self) -> str:
+        """The program's name without its folder: where it lies is no client's business."""
+        return self.name.rpartition("/")[2]
 
 
 def find_program(command: Command) -> str:

@@ -167,7 +167,7 @@ class StdioUpstream:
         idle = [one for one in self._by_ref.values() if one.idle and one.used <= before]
         if not idle:
             raise GatewayFault(
-                f"{limits.max_children} children of `{self._command.name}` are in use",
+                f"{limits.max_children} children of `{self._command.label}` are in use",
                 hint="raise the limit, or end sessions that are no longer needed",
             )
         self._end(min(idle, key=lambda one: one.used))
