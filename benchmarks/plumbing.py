@@ -30,8 +30,8 @@ import uvloop
 
 from ostiary.errors import UpstreamFault
 from ostiary.proxy.exchange import ClientRequest, Head, Responder, UpstreamRequest
-from ostiary.proxy.http_client import HttpUpstream
-from ostiary.proxy.http_server import HttpServer
+from ostiary.proxy.http.client import HttpUpstream
+from ostiary.proxy.http.server import HttpServer
 
 _ANSWER = '{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"' + "x" * 200 + '"}]}}'
 _BODY = (

@@ -25,14 +25,14 @@ from ostiary.proxy.desk import Desk
 from ostiary.proxy.door import LOOPBACK_HOSTS, Door, check_head
 from ostiary.proxy.exchange import Upstream
 from ostiary.proxy.gate import Gate
-from ostiary.proxy.http_client import HttpUpstream
-from ostiary.proxy.http_server import HttpServer
+from ostiary.proxy.http.client import HttpUpstream
+from ostiary.proxy.http.server import HttpServer
 from ostiary.proxy.mint import Mint
 from ostiary.proxy.policy_file import Reloader, activate, read_policy
-from ostiary.proxy.program import Command
 from ostiary.proxy.reload import Watch
-from ostiary.proxy.stdio_downstream import StdioDownstream, claim_standard_streams
-from ostiary.proxy.stdio_upstream import StdioUpstream
+from ostiary.proxy.stdio.downstream import StdioDownstream, claim_standard_streams
+from ostiary.proxy.stdio.program import Command
+from ostiary.proxy.stdio.upstream import StdioUpstream
 from ostiary.settings import Listen, ProxyOptions
 from ostiary.store.opening import open_store
 from ostiary.store.sqlite import SqliteStore

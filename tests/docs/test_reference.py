@@ -140,7 +140,7 @@ def test_every_http_status_of_the_source_is_on_its_page_and_no_other() -> None:
     used = {
         status
         for package in ("wire", "proxy")
-        for path in (ROOT / "src/ostiary" / package).glob("*.py")
+        for path in (ROOT / "src/ostiary" / package).rglob("*.py")
         for node in ast.walk(ast.parse(path.read_bytes()))
         for status in statuses(node)
     }

@@ -17,7 +17,7 @@ from typing import Any
 
 from ostiary.calls.journal import Committed
 from ostiary.cli.proxy import main
-from ostiary.proxy.http_client import HttpUpstream
+from ostiary.proxy.http.client import HttpUpstream
 from ostiary.proxy.relay import Relay
 from ostiary.quotas.ledger import Ledger
 from ostiary.store.sqlite import SqliteStore

@@ -13,9 +13,9 @@ import uvloop
 
 from ostiary.errors import UpstreamFault
 from ostiary.proxy.exchange import ClientRequest, Head, Responder, UpstreamRequest
-from ostiary.proxy.http_client import HttpUpstream, UpstreamLimits
-from ostiary.proxy.http_request import HeadCheck, Limits
-from ostiary.proxy.http_server import HttpServer
+from ostiary.proxy.http.client import HttpUpstream, UpstreamLimits
+from ostiary.proxy.http.request import HeadCheck, Limits
+from ostiary.proxy.http.server import HttpServer
 
 LOOPS = pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
 

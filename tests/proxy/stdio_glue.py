@@ -11,9 +11,9 @@ import uvloop
 
 from ostiary.errors import GatewayFault, UpstreamFault
 from ostiary.proxy.exchange import ClientRequest, Head, Responder, Upstream, UpstreamRequest
-from ostiary.proxy.program import Command
-from ostiary.proxy.stdio_downstream import StdioDownstream, claim_standard_streams
-from ostiary.proxy.stdio_upstream import StdioUpstream
+from ostiary.proxy.stdio.downstream import StdioDownstream, claim_standard_streams
+from ostiary.proxy.stdio.program import Command
+from ostiary.proxy.stdio.upstream import StdioUpstream
 
 
 class Relayed:

@@ -15,7 +15,7 @@ import uvloop
 
 from ostiary.errors import UpstreamFault
 from ostiary.proxy.exchange import Head, UpstreamRequest
-from ostiary.proxy.program import Command
+from ostiary.proxy.stdio.program import Command
 
 SRC = Path(__file__).resolve().parents[2] / "src"
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from ostiary.errors import GatewayFault
-from ostiary.proxy.child import Child, ChildEvents, Grace
-from ostiary.proxy.program import Command, find_program
-from ostiary.proxy.watchdog import Watchdog
+from ostiary.proxy.stdio.child import Child, ChildEvents, Grace
+from ostiary.proxy.stdio.program import Command, find_program
+from ostiary.proxy.stdio.watchdog import Watchdog
 from ostiary.wire.lines import TooLong
 from tests.proxy.stdio_world import SRC, gone, is_alive, on_asyncio, on_uvloop, server
 
@@ -222,9 +222,9 @@ def test_missing_directory_and_empty_command_are_refused() -> None:
 
 HOLDER = """
 import asyncio, sys
-from ostiary.proxy.child import Child, ChildEvents
-from ostiary.proxy.program import Command
-from ostiary.proxy.watchdog import Watchdog
+from ostiary.proxy.stdio.child import Child, ChildEvents
+from ostiary.proxy.stdio.program import Command
+from ostiary.proxy.stdio.watchdog import Watchdog
 
 async def main():
     events = ChildEvents(lambda line: print(line.decode(), flush=True), print, print, print)

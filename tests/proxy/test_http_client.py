@@ -10,8 +10,8 @@ import pytest
 
 from ostiary.errors import GatewayFault
 from ostiary.proxy.exchange import Head, UpstreamRequest
-from ostiary.proxy.http_call import UpstreamLimits
-from ostiary.proxy.http_client import HttpUpstream
+from ostiary.proxy.http.call import UpstreamLimits
+from ostiary.proxy.http.client import HttpUpstream
 from tests.proxy.http_world import LOOPS, Heard, call, reset, until, upstream, within
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"

@@ -6,7 +6,7 @@ import asyncio
 import socket
 
 from ostiary.proxy.exchange import UpstreamRequest
-from ostiary.proxy.http_client import HttpUpstream
+from ostiary.proxy.http.client import HttpUpstream
 from tests.proxy.http_world import (
     LOOPS,
     Heard,

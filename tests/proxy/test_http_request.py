@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ostiary.proxy.http_request import IDLE, SLICE, Limits, RequestReader
+from ostiary.proxy.http.request import IDLE, SLICE, Limits, RequestReader
 from tests.proxy.http_world import post
 
 TINY = Limits(body=1000, head=2000, headers=20, target=200)

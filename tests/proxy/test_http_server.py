@@ -9,8 +9,8 @@ import pytest
 
 from ostiary.errors import GatewayFault
 from ostiary.proxy.exchange import ClientRequest, Head, Responder
-from ostiary.proxy.http_request import Limits
-from ostiary.proxy.http_server import HttpServer
+from ostiary.proxy.http.request import Limits
+from ostiary.proxy.http.server import HttpServer
 from tests.proxy.http_world import (
     LOOPS,
     Kept,

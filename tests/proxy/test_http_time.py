@@ -8,7 +8,7 @@ import socket
 from collections.abc import AsyncGenerator
 
 from ostiary.proxy.exchange import ClientRequest, Head, Responder
-from ostiary.proxy.http_request import Limits
+from ostiary.proxy.http.request import Limits
 from tests.proxy.http_world import LOOPS, Kept, answer, echo, post, serving, talking, until, within
 
 

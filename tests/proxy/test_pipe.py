@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ostiary.proxy.pipe import PipeReader, PipeWriter, private_end
+from ostiary.proxy.stdio.pipe import PipeReader, PipeWriter, private_end
 from tests.proxy.stdio_world import on_asyncio, on_uvloop
 
 both_loops = pytest.mark.parametrize("run", [on_asyncio, on_uvloop])

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ostiary.proxy.exchange import ClientRequest, Head, Responder
-from ostiary.proxy.stdio_downstream import StdioDownstream, StdioLimits
+from ostiary.proxy.stdio.downstream import StdioDownstream, StdioLimits
 from ostiary.wire.lines import MAX_LINE
 from ostiary.wire.sse import event
 from tests.proxy.stdio_world import modern, notification, on_asyncio, on_uvloop, request

@@ -11,11 +11,11 @@ from collections.abc import AsyncIterator, Mapping
 import pytest
 
 from ostiary.errors import GatewayFault
-from ostiary.proxy.child import Grace
-from ostiary.proxy.conversation import PipeLimits
 from ostiary.proxy.exchange import Flow, UpstreamRequest
-from ostiary.proxy.program import Command
-from ostiary.proxy.stdio_upstream import ChildLimits, StdioUpstream
+from ostiary.proxy.stdio.child import Grace
+from ostiary.proxy.stdio.conversation import PipeLimits
+from ostiary.proxy.stdio.program import Command
+from ostiary.proxy.stdio.upstream import ChildLimits, StdioUpstream
 from tests.proxy.stdio_world import (
     ECHO,
     Remembering,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ostiary.proxy.http_client import UpstreamLimits
+from ostiary.proxy.http.client import UpstreamLimits
 from tests.weaknesses.world import (
     ALLOW_ALL,
     TOKENS,

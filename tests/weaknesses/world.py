@@ -27,8 +27,8 @@ from ostiary.proxy.desk import Desk
 from ostiary.proxy.door import Door, check_head
 from ostiary.proxy.exchange import Header
 from ostiary.proxy.gate import Gate
-from ostiary.proxy.http_client import HttpUpstream, UpstreamLimits
-from ostiary.proxy.http_server import HttpServer
+from ostiary.proxy.http.client import HttpUpstream, UpstreamLimits
+from ostiary.proxy.http.server import HttpServer
 from ostiary.proxy.mint import Mint
 from ostiary.proxy.policy_file import Reloader, activate
 from ostiary.store.clock import Anchor

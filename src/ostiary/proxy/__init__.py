@@ -11,12 +11,7 @@ The gate
   `desk`        what all exchanges share; `sessions`, `headers`, `mint`, `banner`
   `policy_file` the policy in force, and its reload; `reload`
 
-HTTP, both sides (`http_head` is the rules they share, `http_sweep` their time-outs)
-  `http_server`  `http_connection` `http_request` `http_answer`
-  `http_client`  `http_call` `http_response`
-
-stdio, both sides (adapted to the shape of `exchange`)
-  `stdio_downstream`  `stdio_headers` `stdio_answers` `stdio_stream`
-  `stdio_upstream`    `conversation` `pending` `mailbox` `outlet` `stdio_ids` `glance`
-  `child`             `program` `watchdog` `pipe` `complaint`
+The transports, each adapted to the shape of `exchange`
+  `http`        streamable HTTP, both sides
+  `stdio`       standard streams, both sides
 """

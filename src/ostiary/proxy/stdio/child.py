@@ -20,9 +20,9 @@ from collections.abc import Callable
 import msgspec
 
 from ostiary.errors import GatewayFault
-from ostiary.proxy.pipe import PipeReader, PipeWriter
-from ostiary.proxy.program import Command, find_program, why_not
-from ostiary.proxy.watchdog import Watchdog, report
+from ostiary.proxy.stdio.pipe import PipeReader, PipeWriter
+from ostiary.proxy.stdio.program import Command, find_program, why_not
+from ostiary.proxy.stdio.watchdog import Watchdog, report
 from ostiary.wire.lines import MAX_LINE, LineSplitter, TooLong
 
 SIGNAL_BASE = 128

@@ -14,16 +14,16 @@ from collections.abc import Callable
 import msgspec
 
 from ostiary.errors import UpstreamFault
-from ostiary.proxy import stdio_ids
-from ostiary.proxy.child import SIGNAL_BASE, Child, ChildEvents, Grace
-from ostiary.proxy.complaint import Complaints
 from ostiary.proxy.exchange import Flow, Header, Sink
-from ostiary.proxy.glance import Glance, broken_answer, glance
-from ostiary.proxy.mailbox import Mailbox
-from ostiary.proxy.outlet import Outlet, error_body
-from ostiary.proxy.pending import Exchange, Pending, key_of
-from ostiary.proxy.program import Command
-from ostiary.proxy.watchdog import Watchdog
+from ostiary.proxy.stdio import ids
+from ostiary.proxy.stdio.child import SIGNAL_BASE, Child, ChildEvents, Grace
+from ostiary.proxy.stdio.complaint import Complaints
+from ostiary.proxy.stdio.glance import Glance, broken_answer, glance
+from ostiary.proxy.stdio.mailbox import Mailbox
+from ostiary.proxy.stdio.outlet import Outlet, error_body
+from ostiary.proxy.stdio.pending import Exchange, Pending, key_of
+from ostiary.proxy.stdio.program import Command
+from ostiary.proxy.stdio.watchdog import Watchdog
 from ostiary.wire.lines import MAX_LINE, TooLong, to_line
 from ostiary.wire.strict import Refused
 
@@ -178,7 +178,7 @@ class Conversation:
             self._minted += 1
             pipe_id = self._minted
             token = None if token is None else pipe_id
-            line = stdio_ids.outgoing(line, seen, pipe_id)
+            line = ids.outgoing(line, seen, pipe_id)
 
         def give_up() -> None:
             self._given_up(exchange)
@@ -220,7 +220,7 @@ class Conversation:
         if len(called) != 1:
             return None
         self._expect_no_answer(called[0])
-        return stdio_ids.replaced(line, stdio_ids.CANCELLED, msgspec.json.encode(called[0].key[1]))
+        return ids.replaced(line, ids.CANCELLED, msgspec.json.encode(called[0].key[1]))
 
     def _given_up(self, exchange: Exchange) -> None:
         """The consumer cancelled: the request is taken back, or its late answer dropped."""
@@ -269,7 +269,7 @@ class Conversation:
             return
         self._pending.forget(exchange)
         if self._use.shared:
-            line = stdio_ids.answer(line, exchange.seen.id_raw, listening=exchange.listens)
+            line = ids.answer(line, exchange.seen.id_raw, listening=exchange.listens)
         exchange.answer(line, self._status_of(exchange, seen))
 
     def _status_of(self, exchange: Exchange, seen: Glance) -> int:
@@ -285,15 +285,15 @@ class Conversation:
         """Deliver a notification that names its request. Returns whether that settled it."""
         if seen.method == "notifications/progress" and seen.token is not None:
             exchange = self._pending.with_token(seen.token)
-            path, value = stdio_ids.TOKEN_CARRIED, b"" if exchange is None else exchange.token_raw
+            path, value = ids.TOKEN_CARRIED, b"" if exchange is None else exchange.token_raw
         elif seen.subscription is not None and seen.kind == "notification":
             exchange = self._pending.get(key_of(seen.subscription))
-            path, value = stdio_ids.SUBSCRIPTION, b"" if exchange is None else exchange.seen.id_raw
+            path, value = ids.SUBSCRIPTION, b"" if exchange is None else exchange.seen.id_raw
         else:
             return False
         if exchange is None:
             return self._use.shared  # late, and on a shared pipe it could only mislead somebody
-        exchange.event(stdio_ids.replaced(line, path, value) if self._use.shared else line)
+        exchange.event(ids.replaced(line, path, value) if self._use.shared else line)
         return True
 
     def _unrelated(self, line: bytes, seen: Glance) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import Raw
 
-from ostiary.proxy.glance import SUBSCRIPTION_KEY, Glance
+from ostiary.proxy.stdio.glance import SUBSCRIPTION_KEY, Glance
 from ostiary.wire import spans
 
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import msgspec
 
 from ostiary.proxy.exchange import Header
-from ostiary.proxy.glance import Glance
-from ostiary.proxy.outlet import Outlet
+from ostiary.proxy.stdio.glance import Glance
+from ostiary.proxy.stdio.outlet import Outlet
 from ostiary.wire.message import MessageId
 
 IdKey = tuple[type, MessageId]

@@ -14,14 +14,14 @@ from collections.abc import Callable
 import msgspec
 
 from ostiary.errors import GatewayFault, UpstreamFault
-from ostiary.proxy.child import Grace
-from ostiary.proxy.complaint import Complaints, Log, to_stderr
-from ostiary.proxy.conversation import Conversation, PipeLimits, PipeUse, failed
 from ostiary.proxy.exchange import Flow, Header, Sink, UpstreamRequest
-from ostiary.proxy.glance import Glance, glance
-from ostiary.proxy.outlet import Outlet, error_body
-from ostiary.proxy.program import Command, find_program
-from ostiary.proxy.watchdog import Watchdog
+from ostiary.proxy.stdio.child import Grace
+from ostiary.proxy.stdio.complaint import Complaints, Log, to_stderr
+from ostiary.proxy.stdio.conversation import Conversation, PipeLimits, PipeUse, failed
+from ostiary.proxy.stdio.glance import Glance, glance
+from ostiary.proxy.stdio.outlet import Outlet, error_body
+from ostiary.proxy.stdio.program import Command, find_program
+from ostiary.proxy.stdio.watchdog import Watchdog
 
 SESSION_HEADER = b"mcp-session-id"
 

@@ -7,7 +7,7 @@ from typing import cast
 import msgspec
 
 from ostiary.proxy.exchange import Header
-from ostiary.proxy.glance import Glance
+from ostiary.proxy.stdio.glance import Glance
 from ostiary.wire.envelope import read_message
 from ostiary.wire.message import Message
 from ostiary.wire.mirror import ANNOTATION, Parameter, encode_value, mirrored_headers, parameters_of

@@ -17,14 +17,14 @@ from collections.abc import Callable
 import msgspec
 
 from ostiary.errors import GatewayFault
-from ostiary.proxy.complaint import Complaints, Log, to_stderr
 from ostiary.proxy.exchange import Callback, ClientRequest, Handler, Head
-from ostiary.proxy.glance import Glance, glance
-from ostiary.proxy.outlet import error_body
-from ostiary.proxy.pipe import PipeReader, PipeWriter, nothing, private_end
-from ostiary.proxy.stdio_answers import INTERNAL_ERROR, Answer, Turns
-from ostiary.proxy.stdio_headers import ClientHeaders
-from ostiary.proxy.stdio_stream import GetStream, StreamPort
+from ostiary.proxy.stdio.answers import INTERNAL_ERROR, Answer, Turns
+from ostiary.proxy.stdio.complaint import Complaints, Log, to_stderr
+from ostiary.proxy.stdio.glance import Glance, glance
+from ostiary.proxy.stdio.headers import ClientHeaders
+from ostiary.proxy.stdio.outlet import error_body
+from ostiary.proxy.stdio.pipe import PipeReader, PipeWriter, nothing, private_end
+from ostiary.proxy.stdio.stream import GetStream, StreamPort
 from ostiary.wire.lines import MAX_LINE, LineSplitter, TooLong
 
 MCP_PATH = "/mcp"

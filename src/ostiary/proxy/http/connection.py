@@ -15,10 +15,10 @@ from typing import Protocol, cast
 import msgspec
 
 from ostiary.proxy.exchange import ClientRequest, Handler
-from ostiary.proxy.http_answer import Answer
-from ostiary.proxy.http_head import Refused
-from ostiary.proxy.http_request import HEAD, IDLE, SLICE, HeadCheck, Limits, RequestReader
-from ostiary.proxy.http_sweep import NEVER, Sweep
+from ostiary.proxy.http.answer import Answer
+from ostiary.proxy.http.head import Refused
+from ostiary.proxy.http.request import HEAD, IDLE, SLICE, HeadCheck, Limits, RequestReader
+from ostiary.proxy.http.sweep import NEVER, Sweep
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _PROBE_FIRST, _PROBE_AGAIN = 1.0, 15.0

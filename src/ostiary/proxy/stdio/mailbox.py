@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 
 from ostiary.proxy.exchange import Flow, Sink
-from ostiary.proxy.outlet import Outlet
+from ostiary.proxy.stdio.outlet import Outlet
 
 
 class Mailbox:

@@ -10,7 +10,7 @@ import msgspec
 
 from ostiary.errors import UpstreamFault
 from ostiary.proxy.exchange import Head, Header, Sink
-from ostiary.proxy.pipe import nothing
+from ostiary.proxy.stdio.pipe import nothing
 from ostiary.wire.sse import event
 
 JSON: Header = (b"content-type", b"application/json")

@@ -13,7 +13,7 @@ import httptools
 import msgspec
 
 from ostiary.proxy.exchange import ClientRequest, Head, Header
-from ostiary.proxy.http_head import (
+from ostiary.proxy.http.head import (
     REQUEST_CONTROL,
     Framing,
     Refused,

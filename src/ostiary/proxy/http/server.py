@@ -10,9 +10,9 @@ import ssl
 
 from ostiary.errors import GatewayFault
 from ostiary.proxy.exchange import Handler
-from ostiary.proxy.http_connection import Connection, Spans
-from ostiary.proxy.http_request import HeadCheck, Limits
-from ostiary.proxy.http_sweep import Sweep, tick_for
+from ostiary.proxy.http.connection import Connection, Spans
+from ostiary.proxy.http.request import HeadCheck, Limits
+from ostiary.proxy.http.sweep import Sweep, tick_for
 
 __all__ = ["HeadCheck", "HttpServer", "Limits"]
 

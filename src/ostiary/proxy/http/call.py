@@ -15,8 +15,8 @@ import msgspec
 
 from ostiary.errors import UpstreamFault
 from ostiary.proxy.exchange import Head, Sink
-from ostiary.proxy.http_response import ResponseReader
-from ostiary.proxy.http_sweep import NEVER, Sweep
+from ostiary.proxy.http.response import ResponseReader
+from ostiary.proxy.http.sweep import NEVER, Sweep
 
 _EVENT_STREAM = b"text/event-stream"
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import msgspec
 
 from ostiary.proxy.exchange import Callback, Head
-from ostiary.proxy.pipe import nothing
+from ostiary.proxy.stdio.pipe import nothing
 from ostiary.wire.sse import EventTooLarge, SseParser
 
 FIRST_DELAY = 1.0

@@ -11,11 +11,11 @@ from collections.abc import Callable
 
 import msgspec
 
-from ostiary.proxy.complaint import Complaints
 from ostiary.proxy.exchange import Callback, ClientRequest, Head
-from ostiary.proxy.glance import Glance, glance
-from ostiary.proxy.outlet import error_body, one_line
-from ostiary.proxy.pipe import nothing
+from ostiary.proxy.stdio.complaint import Complaints
+from ostiary.proxy.stdio.glance import Glance, glance
+from ostiary.proxy.stdio.outlet import error_body, one_line
+from ostiary.proxy.stdio.pipe import nothing
 from ostiary.wire.lines import MAX_LINE
 from ostiary.wire.sse import Event, EventTooLarge, SseParser
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from ostiary.errors import GatewayFault
 from ostiary.proxy.exchange import Callback, ClientRequest, Head
-from ostiary.proxy.http_head import BODILESS_STATUS, RESPONSE_OURS, Refused, head_block, status_line
+from ostiary.proxy.http.head import BODILESS_STATUS, RESPONSE_OURS, Refused, head_block, status_line
 
 
 class Line(Protocol):

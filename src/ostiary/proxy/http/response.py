@@ -8,7 +8,7 @@ from __future__ import annotations
 import httptools
 
 from ostiary.proxy.exchange import Head, Header
-from ostiary.proxy.http_head import BODILESS_STATUS, RESPONSE_CONTROL, drop_response_named, head_size
+from ostiary.proxy.http.head import BODILESS_STATUS, RESPONSE_CONTROL, drop_response_named, head_size
 
 _SWITCHING = 101
 _FINAL = 200

@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 
 from ostiary.errors import GatewayFault, UpstreamFault
 from ostiary.proxy.exchange import Flow, Sink, UpstreamRequest
-from ostiary.proxy.http_call import Call, UpstreamLimits, UpstreamLine, UpstreamSpans
-from ostiary.proxy.http_head import REQUEST_OURS, head_block
-from ostiary.proxy.http_sweep import Sweep, tick_for
+from ostiary.proxy.http.call import Call, UpstreamLimits, UpstreamLine, UpstreamSpans
+from ostiary.proxy.http.head import REQUEST_OURS, head_block
+from ostiary.proxy.http.sweep import Sweep, tick_for
 
 __all__ = ["HttpUpstream", "UpstreamLimits"]
 
