@@ -45,7 +45,8 @@ format: .venv/stamp-dev ## rewrite the sources in the house style
 	@$(BIN)/ruff check --quiet --fix . || true
 	@$(BIN)/ruff format .
 
-bench: .venv/stamp-dev ## speed against nginx, both measured in this run
+bench: .venv/stamp-dev ## speed against nginx, haproxy and Python gateways, all measured in this run
+	@for gateways in 1 2; do $(MAKE) -s .venvs/gateways$$gateways/stamp || true; done
 	@$(BIN)/python -m benchmarks
 
 dist: .venv/stamp-dev ## wheel, sdist and single-file build, each started once
@@ -76,7 +77,7 @@ clean: ## remove environments and build results
 	@touch $@
 
 tests/npm/node_modules/stamp: tests/npm/package.json tests/npm/package-lock.json .venv/stamp-dev
-	@cd tests/npm && ../../$(BIN)/python ../tools/node.py npm ci --silent
+	@cd tests/npm && ../../$(BIN)/python ../tools/node.py npm ci --ignore-scripts --silent
 	@touch $@
 
 # Programs the tests talk to. Without a network the tests that need one are skipped and say so; with

@@ -1,4 +1,4 @@
-"""Requests per second, CPU and latency of the gate and of nginx, measured in one run.
+"""Requests per second, CPU and latency of the gate and of its peers, measured in one run.
 
     python -m benchmarks [--quick]
 
@@ -17,7 +17,7 @@ import sys
 import time
 
 from benchmarks import report
-from benchmarks.machine import MissingError
+from benchmarks.machine import MissingError, resident
 from benchmarks.slices import Lengths, RefutedError, measure, measure_pipes
 from benchmarks.world import World, recorded, world
 
@@ -44,6 +44,7 @@ def main() -> int:
             print(report.table(samples, [gateway.name for gateway in made.gateways]), end="\n\n")
             print(report.ratios(samples), end="\n\n")
             print(report.pipes(pipes), end="\n\n")
+            print(_memory(made), end="\n\n")
     except MissingError as error:
         print(f"benchmarks: left out: {error}", file=sys.stderr)
         return 0
@@ -68,6 +69,13 @@ def check_records(made: World) -> int:
                 raise RefutedError(f"{gateway.name}: {gateway.calls} calls left {found} intents and outcomes")
             time.sleep(0.05)
     return total
+
+
+def _memory(made: World) -> str:
+    """Resident memory of each process that was loaded, after all of it."""
+    lines = ["resident memory after the run, MB (target: 60 for a gate)"]
+    lines += [f"  {one.name:20}{resident(one.pid):6.1f}" for one in made.gateways if one.pid]
+    return "\n".join(lines)
 
 
 def _machine() -> str:

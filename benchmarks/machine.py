@@ -112,6 +112,12 @@ def cpu_seconds(pid: int) -> float:
     return total / 1e9
 
 
+def resident(pid: int) -> float:
+    """Resident memory of a process, in MB."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
 def busy_seconds() -> float:
     """CPU time that the whole machine spent on anything, in ticks of 10 ms."""
     with Path("/proc/stat").open() as file:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 
-from benchmarks.slices import FIXED, LOADS, MANY, ONE, Sample, Samples
+from benchmarks import peers
+from benchmarks.slices import FIXED, GENTLE, LOADS, MANY, ONE, Sample, Samples
 
 QUIET = 0.15
 FEWEST = 3
@@ -86,9 +87,21 @@ def ratios(samples: Samples) -> str:
     ]
     lines = ["ratios in this run", f"  {'':50}{'found':>7}   target of the finished gate"]
     lines += [f"  {name:50}{value:7.2f}   {target}".rstrip() for name, value, target in found]
+    lines += _beside_python(samples)
     if busy(samples):
         lines.append("  the machine was busy with other programs: only CPU per call can be relied on")
     return "\n".join(lines)
+
+
+def _beside_python(samples: Samples) -> list[str]:
+    """The gate beside each Python gateway under the same load."""
+    lines: list[str] = []
+    ours = samples.get((GENTLE.name, "ostiary"))
+    for name in peers.PYTHON:
+        if ours and (theirs := samples.get((GENTLE.name, name))):
+            faster, lighter = rate(ours) / rate(theirs), least_cpu(theirs) / least_cpu(ours)
+            lines.append(f"  {f'req/s at 8 connections, of {name}':50}{faster:6.0f}x   CPU 1/{lighter:.0f}")
+    return lines
 
 
 def busy(samples: Samples) -> bool:

@@ -10,7 +10,8 @@ STREAMED = TOOL + "_events"
 MARK = "@" * 7
 """Stands for the id in requests and answers; `native/load.c` puts one of seven digits in its place."""
 
-RESULT = {"content": [{"type": "text", "text": "written: " + "x" * 180}], "isError": False}
+RESULT_TEXT = "written: " + "x" * 180
+RESULT = {"content": [{"type": "text", "text": RESULT_TEXT}], "isError": False}
 
 _SCHEMA = {
     "type": "object",
@@ -20,7 +21,7 @@ _SCHEMA = {
         "mode": {"enum": ["append", "create"]},
         "retries": {"type": "integer", "minimum": 0},
         "labels": {"type": "array", "items": {"type": "string"}},
-        "owner": {"type": "object", "properties": {"team": {"type": "string"}, "id": {"type": "integer"}}},
+        "owner": {"type": "object", "properties": {"team": {"type": "string"}, "seat": {"type": "integer"}}},
     },
     "required": ["path", "content"],
 }
@@ -32,7 +33,7 @@ _ARGUMENTS = {
     "mode": "append",
     "retries": 3,
     "labels": ["a", "b", "c"],
-    "owner": {"team": "data", "id": 12},
+    "owner": {"team": "data", "seat": 12},
 }
 _NEVER_REACHED = 1_000_000_000
 _RULES = {

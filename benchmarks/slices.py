@@ -30,8 +30,17 @@ ONE = Load("1 connection", 1)
 MANY = Load("32 connections", 32)
 FIXED = Load("1,500 requests/s", 64, rate=1500)
 EVENTS = Load("32 connections, event streams", 32, kind="events")
-LOADS = (ONE, MANY, FIXED, EVENTS)
-WITH_EVENTS = frozenset({"direct", "nginx", "ostiary"})
+GENTLE = Load("8 connections, Python gateways", 8)
+LOADS = (ONE, MANY, FIXED, EVENTS, GENTLE)
+COMPARED = frozenset({"direct", "nginx", "ostiary"})
+"""What the loads that are not for everybody are run on, beside those they are for."""
+
+
+EVERY = 3
+"""Python gateways take part in each third round: what they show needs no more."""
+
+SLOWER = 3
+"""How many times longer a slice of a Python gateway is: it makes few calls in one of ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,22 +75,26 @@ Samples = dict[tuple[str, str], list[Sample]]
 
 def measure(world: World, lengths: Lengths, rounds: int, deadline: float) -> Samples:
     """Run up to `rounds` rounds, fewer if `deadline` (monotonic) comes first."""
-    pairs = [
-        (load, gateway)
-        for load in LOADS
-        for gateway in world.gateways
-        if load.kind == "json" or gateway.name in WITH_EVENTS
-    ]
+    pairs = [(load, gateway) for load in LOADS for gateway in world.gateways if _meant_for(load, gateway)]
     samples: Samples = {}
     for number, order in enumerate(_shuffled(pairs, rounds)):
         if number and time.monotonic() > deadline:
             break
         for load, gateway in order:
+            if gateway.python and number % EVERY:
+                continue
             sample = _slice(world, gateway, load, lengths)
             samples.setdefault((load.name, gateway.name), []).append(sample)
         if sys.stderr.isatty():
             print(f"\rround {number + 1} of {rounds}", end="", file=sys.stderr, flush=True)
     return samples
+
+
+def _meant_for(load: Load, gateway: Gateway) -> bool:
+    """Python gateways get one connection, and eight; event streams and eight are for a few of the rest."""
+    if gateway.python:
+        return load in (ONE, GENTLE)
+    return load not in (EVENTS, GENTLE) or gateway.name in COMPARED
 
 
 def _shuffled(pairs: list[tuple[Load, Gateway]], rounds: int) -> Iterator[list[tuple[Load, Gateway]]]:
@@ -91,9 +104,10 @@ def _shuffled(pairs: list[tuple[Load, Gateway]], rounds: int) -> Iterator[list[t
 
 
 def _slice(world: World, gateway: Gateway, load: Load, lengths: Lengths) -> Sample:
-    answer = world.home / f"{load.kind}.answer"
-    words = [str(gateway.port), str(gateway.requests[load.kind]), str(answer), str(load.connections)]
-    words += [str(lengths.warm), str(lengths.measure), str(load.rate)]
+    words = [str(gateway.port), str(gateway.requests[load.kind]), str(gateway.answers[load.kind])]
+    words += [str(load.connections)]
+    slower = SLOWER if gateway.python else 1
+    words += [str(lengths.warm * slower), str(lengths.measure * slower), str(load.rate)]
     before, started = _clocks(world, gateway), time.monotonic()
     found = run_load(["http", *words])
     lasted = time.monotonic() - started

@@ -7,39 +7,29 @@ import http.client
 import sqlite3
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks import scenario
-from benchmarks.machine import CACHE, MissingError, compiled, cores, free_port, nginx_program, running
-
-_NGINX = """
-daemon off; master_process off; pid {home}/pid; error_log stderr error; worker_processes 1;
-events {{ worker_connections 4096; }}
-http {{
-  access_log off; keepalive_requests 1000000000; default_type application/json;
-  client_body_temp_path {home}; proxy_temp_path {home}; fastcgi_temp_path {home};
-  uwsgi_temp_path {home}; scgi_temp_path {home};
-  upstream behind {{ server 127.0.0.1:{behind}; keepalive 512; keepalive_requests 1000000000; }}
-  server {{
-    listen 127.0.0.1:{port};
-    location / {{ proxy_pass http://behind; proxy_http_version 1.1; proxy_set_header Connection ''; }}
-  }}
-}}
-"""
+from benchmarks import peers, scenario
+from benchmarks.machine import CACHE, MissingError, compiled, cores, free_port, running
 
 
 @dataclass(slots=True)
 class Gateway:
-    """One thing to load. `pid` is 0 for the upstream itself; `calls` counts what it was asked."""
+    """One thing to load. `pid` is 0 for the upstream itself; `calls` counts what it was asked.
+
+    `python` marks the peers that are loaded gently, since they take milliseconds for a call.
+    """
 
     name: str
     port: int
     pid: int
     requests: dict[str, Path]
+    answers: dict[str, Path]
     state: Path | None = None
     calls: int = 0
+    python: bool = False
 
 
 @dataclass(slots=True)
@@ -73,10 +63,11 @@ def world() -> Iterator[World]:
         pid = stack.enter_context(running(command, port, cores()[0], home / "upstream.log"))
         made = World(home, pid)
         made.gateways.append(_gateway(home, "direct", port, 0))
-        try:
-            made.gateways.append(_nginx(stack, home, port))
-        except MissingError as error:
-            made.missing.append(f"nginx: {error}; there is nothing to compare with")
+        for name, command in (peers.PLAIN | peers.PYTHON).items():
+            try:
+                made.gateways.append(_peer(stack, home, port, name, command))
+            except MissingError as error:
+                made.missing.append(f"{name}: {error}")
         for name, (policy, durability) in GATES.items():
             made.gateways.append(_gate(stack, home, port, (name, policy, durability)))
         yield made
@@ -100,15 +91,21 @@ def _write_files(home: Path) -> None:
     (home / "token").chmod(0o600)
 
 
-def _nginx(stack: contextlib.ExitStack, home: Path, behind: int) -> Gateway:
+def _peer(
+    stack: contextlib.ExitStack,
+    home: Path,
+    behind: int,
+    name: str,
+    command: Callable[[peers.Place], Sequence[str]],
+) -> Gateway:
     port = free_port()
-    own = home / "nginx"
-    own.mkdir()
-    config = own / "nginx.conf"
-    config.write_text(_NGINX.format(home=own, port=port, behind=behind))
-    command = [str(nginx_program()), "-p", str(own), "-e", "stderr", "-c", str(config)]
-    pid = stack.enter_context(running(command, port, cores()[1], home / "nginx.log"))
-    return _gateway(home, "nginx", port, pid)
+    place = peers.Place(home / name.replace(" ", "-"), port, behind)
+    pid = peers.started(stack, command, place, home / f"{place.home.name}.log")
+    made = _gateway(home, name, port, pid)
+    made.python = name in peers.PYTHON
+    if made.python:
+        made.answers = {"json": _own_answer(home, made)}
+    return made
 
 
 def _gate(stack: contextlib.ExitStack, home: Path, behind: int, gate: tuple[str, str, str]) -> Gateway:
@@ -127,7 +124,8 @@ def _gate(stack: contextlib.ExitStack, home: Path, behind: int, gate: tuple[str,
 def _gateway(home: Path, name: str, port: int, pid: int) -> Gateway:
     """Open a session, and write the requests to be sent in it."""
     session = _session(port)
-    made = Gateway(name, port, pid, {})
+    answers = {kind: home / f"{kind}.answer" for kind in ("json", "events")}
+    made = Gateway(name, port, pid, {}, answers)
     for kind, tool in (("json", scenario.TOOL), ("events", scenario.STREAMED)):
         path = home / f"{name.replace(' ', '-')}.{kind}.request"
         path.write_bytes(scenario.http_request(port, tool, session).encode())
@@ -136,14 +134,37 @@ def _gateway(home: Path, name: str, port: int, pid: int) -> Gateway:
 
 
 def _session(port: int) -> str:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    status, session, body = _post(port, scenario.hello(), "")
+    if status != 200:
+        raise MissingError(f"initialize was answered with {status}: {body[:200]}")
+    _post(port, '{"jsonrpc":"2.0","method":"notifications/initialized"}', session)
+    return session
+
+
+def _own_answer(home: Path, made: Gateway) -> Path:
+    """What a peer makes of the one answer: asked twice, alike but for the id, with the result's text."""
+    session = _session(made.port)
+    seen: set[str] = set()
+    for number in ("1000001", "1000002"):
+        call = scenario.call(scenario.TOOL).replace(scenario.MARK, number)
+        status, _, body = _post(made.port, call, session)
+        if status != 200 or scenario.RESULT_TEXT not in body:
+            raise MissingError(f"a call was answered with {status}: {body[:200]}")
+        seen.add(body.replace(number, scenario.MARK))
+    if len(seen) != 1:
+        raise MissingError("it answers the same call in two ways")
+    path = home / f"{made.name.replace(' ', '-')}.answer"
+    path.write_bytes(seen.pop().encode())
+    return path
+
+
+def _post(port: int, body: str, session: str) -> tuple[int, str, str]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     try:
-        connection.request("POST", "/mcp", scenario.hello(), scenario.http_headers())
+        connection.request("POST", "/mcp", body, scenario.http_headers(session))
         answer = connection.getresponse()
-        body = answer.read().decode(errors="replace")
-        if answer.status != 200:
-            raise MissingError(f"initialize was answered with {answer.status}: {body[:200]}")
-        return answer.headers["mcp-session-id"]
+        text = answer.read().decode(errors="replace")
+        return answer.status, answer.headers.get("mcp-session-id", ""), text
     finally:
         connection.close()
 

@@ -16,6 +16,9 @@ compile=(.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --ge
   --constraints requirements/build.lock --output-file requirements/dev.lock
 "${compile[@]}" requirements/mcp1.in --output-file requirements/mcp1.lock
 "${compile[@]}" requirements/servers.in --output-file requirements/servers.lock
+# The Python gateways that `make bench` loads beside ours: two generations of the official SDK.
+"${compile[@]}" requirements/gateways1.in --output-file requirements/gateways1.lock
+"${compile[@]}" requirements/gateways2.in --output-file requirements/gateways2.lock
 
 # Hold back nothing silently: a lock that names a host is a lock for one network.
 if grep -nE 'https?://|--index-url|--find-links' requirements/*.lock; then
@@ -23,5 +26,5 @@ if grep -nE 'https?://|--index-url|--find-links' requirements/*.lock; then
   exit 1
 fi
 
-(cd tests/npm && ../../.venv/bin/python ../tools/node.py npm install --package-lock-only)
+(cd tests/npm && ../../.venv/bin/python ../tools/node.py npm install --ignore-scripts --package-lock-only)
 .venv/bin/python scripts/strip_lock.py tests/npm/package-lock.json

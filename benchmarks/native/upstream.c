@@ -3,8 +3,9 @@
  *   upstream http PORT RESULT_FILE TOOLS_FILE     streamable HTTP on 127.0.0.1
  *   upstream pipe RESULT_FILE TOOLS_FILE          one JSON-RPC message a line on standard input and output
  *
- * It repeats the request's id, answers `tools/list` and `initialize`, and every other request with the
- * one result. Over HTTP a call of a tool whose name ends in `_events` is answered as an event stream.
+ * It repeats the request's id, answers `tools/list`, `initialize` and `ping`, and `tools/call` with the one
+ * result. Over HTTP a call of a tool whose name ends in `_events` is answered as an event stream, and every
+ * other method of HTTP with 405, which is how a client learns that there is no stream to listen to.
  * It reads only what the gateways here send; it is no server for anybody else.
  */
 #define _GNU_SOURCE
@@ -23,6 +24,7 @@ enum { ROOM = 65536, EVENTS = 256 };
 static const char INITIALIZED[] =
     "{\"protocolVersion\":\"2025-11-25\",\"capabilities\":{\"tools\":{}},"
     "\"serverInfo\":{\"name\":\"benchmark\",\"version\":\"1\"}}";
+static const char NOT_ALLOWED[] = "HTTP/1.1 405 Method Not Allowed\r\nallow: POST\r\ncontent-length: 0\r\n\r\n";
 static const char SESSION[] = "mcp-session-id: 5f1d7c2e9a0b4c3d8e6f7a1b2c3d4e5f\r\n";
 
 static char result[ROOM], tools[ROOM];
@@ -76,6 +78,10 @@ static int answer(const char *text, const char *end, char *out, int *opened, int
     *streamed = name_length > 8 && !memcmp(name + name_length - 8, "_events\"", 8);
     if (*opened) body = INITIALIZED;
     else if (is(method, method_length, "\"tools/list\"")) body = tools;
+    else if (is(method, method_length, "\"ping\"")) body = "{}";
+    else if (!is(method, method_length, "\"tools/call\""))
+        return sprintf(out, "{\"jsonrpc\":\"2.0\",\"id\":%.*s,\"error\":{\"code\":-32601,\"message\":\"unknown\"}}",
+                       id_length, id);
     return sprintf(out, "{\"jsonrpc\":\"2.0\",\"id\":%.*s,\"result\":%s}", id_length, id, body);
 }
 
@@ -109,7 +115,8 @@ static int serve(struct line *line) {
         long whole = (body - line->in) + length;
         if (whole > ROOM) return 0;
         if (line->used < whole) return 1;
-        int size = respond(body, body + length, out);
+        int size = memcmp(line->in, "POST ", 5) ? sprintf(out, "%s", NOT_ALLOWED)
+                                                : respond(body, body + length, out);
         if (write(line->fd, out, size) != size) return 0;
         line->used -= (int)whole;
         memmove(line->in, line->in + whole, line->used);
