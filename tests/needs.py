@@ -37,7 +37,7 @@ def needs_node() -> Path:
     """Node.js, from PATH or from the development environment."""
     found = nodes.node()
     if found is None:
-        missing(f"Node.js {nodes.OLDEST} or newer is not installed")
+        missing(f"Node.js {nodes.NAMED} or newer is not installed")
     return found
 
 

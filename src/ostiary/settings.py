@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from ostiary.errors import CallerFault
+from ostiary.limits import DEFAULT_BOUNDS, Bounds
 
 Header = tuple[bytes, bytes]
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,256}")
 _PORT = re.compile(r"[0-9]{1,5}")
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SECRET_WORDS = ("authorization", "cookie", "key", "token", "secret", "password", "credential")
-_OURS = frozenset({"host", "content-length", "transfer-encoding", "connection", "accept-encoding", "expect"})
+_OURS = frozenset(
+    {
+        "accept-encoding", "connection", "content-length", "expect", "host", "keep-alive", "proxy-connection",
+        "te", "trailer", "transfer-encoding", "upgrade",
+    }
+)  # fmt: skip
 MAX_HEADER_FILE = 65_536
 MAX_RATE = 1_000_000_000
 
@@ -28,6 +37,35 @@ class Listen:
 
     host: str
     port: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPair:
+    """A certificate chain and its private key, both PEM. `option` begins the options' names."""
+
+    option: Literal["tls", "upstream"]
+    certificate: Path
+    key: Path
+
+
+@dataclass(frozen=True, slots=True)
+class PublicUrl:
+    """What clients call the listener behind a balancer.
+
+    `port` is None where the URL names none; then a Host header may name any. `origin` is what a
+    page served there sends as its Origin, `mcp` the URL that clients use.
+    """
+
+    host: str
+    port: int | None
+    default_port: int
+    origin: str
+    mcp: str
+
+    @property
+    def prefix(self) -> str:
+        """The path that stands before those of the gate, without a slash at its end."""
+        return urlsplit(self.mcp).path.removesuffix("/mcp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +92,13 @@ class ProxyOptions:
     durability: Literal["process", "power"] = "process"
     log_level: str = "warning"
     max_requests: int = 0
+    upstream_transport: Literal["auto", "http", "sse"] = "auto"
+    bounds: Bounds = DEFAULT_BOUNDS
+    tls: KeyPair | None = None
+    upstream_ca: Path | None = None
+    upstream_pair: KeyPair | None = None
+    trusted_proxies: tuple[Network, ...] = ()
+    public_url: PublicUrl | None = None
 
 
 def parse_listen(text: str) -> Listen:
@@ -65,6 +110,62 @@ def parse_listen(text: str) -> Listen:
         )
     host = host.removeprefix("[").removesuffix("]") or "127.0.0.1"
     return Listen(host, int(port))
+
+
+def key_pair(
+    option: Literal["tls", "upstream"], certificate: Path | None, key: Path | None
+) -> KeyPair | None:
+    """Both files of a pair, or neither. Raises CallerFault for one without the other."""
+    if certificate is None and key is None:
+        return None
+    if certificate is None or key is None:
+        given, missing = ("cert", "key") if key is None else ("key", "cert")
+        raise CallerFault(
+            f"--{option}-{given} is given without --{option}-{missing}",
+            hint="a certificate and its private key go together; both may stand in one file",
+        )
+    return KeyPair(option, certificate, key)
+
+
+def parse_networks(texts: Sequence[str]) -> tuple[Network, ...]:
+    """Read the addresses and networks of `--trusted-proxy`. Raises CallerFault."""
+    found: list[Network] = []
+    for text in texts:
+        try:
+            network = ipaddress.ip_network(text)
+        except ValueError as error:
+            inside = str(error).endswith("has host bits set")
+            hint = f"did you mean `{ipaddress.ip_network(text, strict=False)}`" if inside else None
+            raise CallerFault(
+                f"--trusted-proxy: `{text[:80]}` is not an address or network",
+                hint=hint or "for example 10.0.0.7 or 10.0.0.0/24",
+            ) from None
+        if network.prefixlen == 0:
+            raise CallerFault(f"--trusted-proxy: `{text[:80]}` would trust every client")
+        found.append(network)
+    return tuple(found)
+
+
+def parse_public_url(text: str) -> PublicUrl:
+    """Read `--public-url`. Raises CallerFault for anything but http(s)://HOST[:PORT][/PATH]."""
+    hint = "for example https://tools.example.org"
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise CallerFault(f"--public-url: `{text[:200]}` is not a URL", hint=hint) from None
+    plain = text.isascii() and text.isprintable() and " " not in text
+    if parts.scheme not in ("http", "https") or not host or not plain:
+        raise CallerFault(f"--public-url: `{text[:200]}` is not an http or https URL", hint=hint)
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise CallerFault("--public-url: credentials, a query or a fragment have no meaning here", hint=hint)
+    default = 443 if parts.scheme == "https" else 80
+    host = host.rstrip(".")
+    shown = f"[{host}]" if ":" in host else host
+    suffix = f":{port}" if port not in (None, default) else ""
+    origin = f"{parts.scheme}://{shown}{suffix}"
+    path = parts.path.rstrip("/")
+    return PublicUrl(host, port, default, origin, origin + path + ("" if path.endswith("/mcp") else "/mcp"))
 
 
 def checked_rate(number: int) -> int:

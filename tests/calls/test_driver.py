@@ -6,6 +6,7 @@ from collections.abc import Callable
 from ostiary.calls.call import Call, Consulted, Emptied, Ended, Outcome, Refused, Relayed
 from ostiary.calls.driver import INTERNAL, Run
 from ostiary.calls.journal import Committed, Entry, Reply
+from ostiary.policy.decision import Charge
 from tests.calls.test_machine import CATALOGUE, LISTED, call, compiled, tool_call
 
 
@@ -38,6 +39,9 @@ class Scripted:
     def forward(self, call: Call, done: Callable[[Ended], None]) -> None:
         self._step("forward")
         done(Ended("ok", at=2))
+
+    def entrust(self, call: Call, charges: tuple[Charge, ...]) -> None:
+        self._step("entrust")
 
     def finish(self, call: Call, outcome: Outcome) -> None:
         self.log.append("finish")
@@ -138,3 +142,22 @@ def test_a_reply_that_comes_after_a_fault_moves_nothing_on() -> None:
 
     assert effects.log == ["consult", "finish"]
     assert effects.outcome == INTERNAL
+
+
+def test_a_call_is_over_before_its_outcome_is_written_if_nothing_waits_for_that() -> None:
+    effects = Scripted()
+    waiting: list[Callable[[Reply], None]] = []
+    at_once = effects.write
+
+    def write(entry: Entry, done: Callable[[Reply], None]) -> None:
+        if entry.late:
+            at_once(entry, lambda _reply: waiting.append(done))
+        else:
+            at_once(entry, done)
+
+    vars(effects)["write"] = write
+
+    Run(call(tool_call(), compiled(LISTED)), effects).start()
+
+    assert effects.log == ["consult", "write intent", "forward", "write outcome", "finish"]
+    assert len(waiting) == 1

@@ -12,6 +12,7 @@ from ostiary.calls.call import (
     Consult,
     Emptied,
     Ended,
+    Entrust,
     Forward,
     NoCatalogue,
     Refused,
@@ -19,9 +20,13 @@ from ostiary.calls.call import (
 )
 from ostiary.calls.journal import Committed, Entry, Exceeded, NotStored
 from ostiary.calls.machine import handle
+from ostiary.calls.outstanding import outcome as later_outcome
+from ostiary.calls.outstanding import outstanding
 from ostiary.policy.compile import Compiled, compile_policy
+from ostiary.policy.decision import Charge
 from ostiary.policy.definition import Catalogue, ToolDefinition
 from ostiary.policy.load import document
+from ostiary.policy.model import Window
 from ostiary.wire.envelope import read_message
 from ostiary.wire.message import Message
 from tests.calls.play import play
@@ -339,3 +344,48 @@ def test_a_record_stays_small_however_long_the_names_and_however_many_the_rules(
     record = commands[1].record
     assert len(record.rules) == 32
     assert record.reasons[-1] == "and 4968 more"
+
+
+def test_a_call_that_became_a_task_hands_over_what_it_holds_and_has_no_outcome_yet() -> None:
+    """P4.4: its slots are held until the task is over."""
+    later = Ended("ok", at=2_000, later="task")
+    replies: dict[type, list[object]] = {
+        Consult: [CATALOGUE], Entry: [Committed()], Forward: [later], Entrust: [None],
+    }  # fmt: skip
+
+    commands, outcome = play(handle(call(tool_call(), compiled(LISTED))), replies)
+
+    assert [type(command) for command in commands] == [Consult, Entry, Forward, Entrust]
+    intent, entrusted = commands[1], commands[3]
+    assert isinstance(intent, Entry)
+    assert entrusted == Entrust(intent.charges)
+    assert outcome == Relayed()
+
+
+def test_a_call_that_may_be_answered_elsewhere_is_unknown_and_hands_over_what_it_holds() -> None:
+    """The answer may come on a resumed stream."""
+    later = Ended("unknown", at=2_000, later="stream")
+    replies: dict[type, list[object]] = {
+        Consult: [CATALOGUE], Entry: [Committed(), Committed()], Forward: [later], Entrust: [None],
+    }  # fmt: skip
+
+    commands, _ = play(handle(call(tool_call(), compiled(LISTED))), replies)
+
+    assert [type(command) for command in commands] == [Consult, Entry, Forward, Entry, Entrust]
+    done = commands[3]
+    assert isinstance(done, Entry)
+    assert (done.record.status, done.returns) == ("unknown", ())
+
+
+def test_an_outcome_that_comes_later_has_the_id_of_its_call_and_frees_its_slot() -> None:
+    """P4.4: also where the task was cancelled, since it is certain then that it is over."""
+    made = call(tool_call(), compiled(LISTED))
+    slot = Charge("k", "/r", Decimal(1), Decimal(1), None)
+    window = Charge("w", "/r", Decimal(1), Decimal(3), Window(60))
+
+    cancelled = later_outcome(outstanding(made), Ended("cancelled", at=made.received + 5), (slot, window))
+    unknown = later_outcome(outstanding(made), Ended("unknown", at=2_000), (slot, window))
+
+    record = cancelled.record
+    assert (record.id, record.kind, record.tool, record.latency_us) == (made.id, "outcome", "clock", 5)
+    assert (cancelled.returns, unknown.returns) == ((slot,), ())

@@ -190,6 +190,15 @@ def test_check_says_invalid_with_1_and_valid_with_0(tmp_path: Path) -> None:
     assert ostiary("policy", "check", policy(tmp_path, "{}"), cwd=tmp_path).returncode == 1
 
 
+@pytest.mark.parametrize("name", ["Host", "TE", "Trailer", "Upgrade", "Keep-Alive", "Proxy-Connection"])
+def test_a_header_of_the_connection_is_refused_at_start_and_not_with_each_call(
+    name: str, tmp_path: Path
+) -> None:
+    done = ostiary("proxy", "--header", f"{name}: x", "--upstream", "http://h/mcp", cwd=tmp_path)
+
+    assert_refused(done, f"`{name}` is set by the gate itself")
+
+
 def test_a_header_file_that_others_can_read_is_refused(tmp_path: Path) -> None:
     headers = tmp_path / "headers"
     headers.write_text("Authorization: Bearer s3cret\n")

@@ -183,6 +183,23 @@ def twin_keys() -> None:
     )
 
 
+def prototype_keys() -> None:
+    """A key that JavaScript drops, or takes for what an object inherits from."""
+
+    def prototype(name: str, refused: str, accepted: str) -> None:
+        case(f"prototype key {name}", refused, accepted, PARSE, "(prototype key)")
+
+    prototype("in arguments", call('{"__proto__":{"path":"/etc"}}'), call('{"__Proto__":{"path":"/etc"}}'))
+    prototype("deep inside", call('{"a":[{"__proto__":{"b":1}}]}'), call('{"a":[{"proto":{"b":1}}]}'))
+    prototype("escaped", call('{"\\u005f_proto__":1}'), call('{"\\u005fproto__":1}'))
+    prototype("in meta", envelope(params='{"name":"echo","_meta":{"__proto__":{}}}'), call("{}"))
+    prototype(
+        "in params",
+        envelope(params='{"name":"echo","__proto__":{"arguments":{}}}'),
+        envelope(params='{"name":"echo","arguments":{"constructor":{"prototype":{}}}}'),
+    )
+
+
 def protocol_keys() -> None:
     """A key that is not the protocol's but would be read as it."""
 
@@ -949,6 +966,7 @@ def main() -> None:
     for build in (
         duplicate_keys,
         twin_keys,
+        prototype_keys,
         protocol_keys,
         encodings,
         syntax,

@@ -81,12 +81,18 @@ def test_an_upstream_that_dies_mid_call_leaves_an_unknown_outcome_that_counts(tm
 
 
 def test_a_call_that_never_left_gives_its_quota_back(tmp_path: Path) -> None:
-    """P4.4: returned only when no byte was written."""
+    """P4.4: returned only when no byte was written.
+
+    The policy needs no tool list: reading it anew is what a call after a lost connection begins with.
+    """
 
     async def main() -> None:
         state, upstream = tmp_path / "state", RecordingUpstream()
         await upstream.start()
-        async with gate(state, write_policy(tmp_path, 2), upstream.port) as running:
+        policy = write_policy(tmp_path, 2)
+        for_all = json.loads(policy.read_text())["tools"]["echo"]
+        policy.write_text(json.dumps({"version": "1", "default": "allow", "all_tools": for_all}))
+        async with gate(state, policy, upstream.port) as running:
             before = await ask(running.port, 1)
             await upstream.stop()
             for writer in list(upstream.writers):

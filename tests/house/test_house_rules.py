@@ -198,7 +198,21 @@ def test_nothing_committed_cites_what_a_reader_does_not_have() -> None:
 
 def test_every_test_file_stands_where_its_subject_stands() -> None:
     packages = {path.name for path in (ROOT / "src/ostiary").iterdir() if path.is_dir()}
-    others = {"benchmarks", "corpus", "docs", "e2e", "faults", "house", "npm", "tools", "weaknesses"}
+    others = {
+        "benchmarks",
+        "conformance",
+        "corpus",
+        "differential",
+        "docs",
+        "e2e",
+        "faults",
+        "fuzz",
+        "house",
+        "http_cases",
+        "npm",
+        "tools",
+        "weaknesses",
+    }
 
     strays = [
         path.name

@@ -6,6 +6,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Literal
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -264,7 +265,7 @@ def test_remembered_decisions_do_not_mix_callers() -> None:
     """P4.2: what is remembered for one caller is never given to another."""
     compiled = _compiled(ToolRules(limits=(replace(CALLS, scope=("grant", "user", "org", "track")),)))
     keys = {
-        decide(compiled, replace(Question("x", {}), **{field: value})).charges[0].key
+        decide(compiled, msgspec.structs.replace(Question("x", {}), **{field: value})).charges[0].key
         for field in ("grant", "user", "org", "track", "server")
         for value in ("p", "q")
     }

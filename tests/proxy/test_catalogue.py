@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from ostiary.calls.call import Consulted
+from ostiary.calls.call import Consulted, NoCatalogue
 from ostiary.errors import UpstreamFault
 from ostiary.policy import schema
 from ostiary.policy.compile import compile_policy
@@ -16,6 +16,7 @@ from ostiary.policy.definition import Catalogue, ToolDefinition
 from ostiary.policy.load import document
 from ostiary.policy.reach import validated
 from ostiary.policy.schema import advertised, prepare
+from ostiary.proxy import catalogue
 from ostiary.proxy.catalogue import Asking, Catalogues, definition
 from ostiary.proxy.exchange import Head, Sink, UpstreamRequest
 
@@ -155,3 +156,54 @@ def test_schemas_that_a_policy_checks_are_compiled_before_the_list_is_used(
     advertised(tools["a"])
 
     assert [definition.name for definition in checked] == ["a"]
+
+
+def test_a_list_that_was_read_before_the_server_was_started_anew_is_not_relied_on() -> None:
+    """P7: also where an earlier doubt is still open, and while the list is only being prepared."""
+
+    async def main() -> None:
+        held: list[Callable[[], None]] = []
+
+        def later(catalogue: Catalogue, ready: Callable[[], None]) -> None:
+            held.append(ready)
+
+        upstream = Listing([{"name": "a"}])
+        catalogues = made(upstream, [], later)
+        catalogues.doubt()
+        first = asyncio.ensure_future(consulted(catalogues))
+        while not held:
+            await asyncio.sleep(0)
+
+        upstream.tools = [{"name": "a", "description": "now other"}]
+        catalogues.doubt()
+        held.pop()()
+        await first
+
+        assert catalogues.known(("local", "")) is None
+
+    asyncio.run(asyncio.wait_for(main(), 5))
+
+
+def test_a_list_that_is_too_large_in_all_its_pages_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each page is bounded, and so is what is kept of all of them."""
+    monkeypatch.setattr(catalogue, "MAX_BYTES", 4_000)
+
+    class Endless(Listing):
+        def send(self, request: UpstreamRequest, sink: Sink) -> Listing:
+            self.asked += 1
+            asked = msgspec.json.decode(request.body)
+            tools = [{"name": f"a{self.asked}", "description": "x" * 1_000}]
+            answer = {"jsonrpc": "2.0", "id": asked["id"], "result": {"tools": tools, "nextCursor": "more"}}
+            asyncio.get_running_loop().call_soon(self._answer, sink, msgspec.json.encode(answer))
+            return self
+
+    async def main() -> None:
+        upstream = Endless([])
+
+        found = await consulted(made(upstream, []))
+
+        assert isinstance(found, NoCatalogue)
+        assert "bytes" in found.reason
+        assert upstream.asked == 4
+
+    asyncio.run(main())

@@ -325,7 +325,7 @@ for r in requests():
         async with upstream(server(code)) as asked:
             assert (await asked.ask(request("ping"))).messages == [{"jsonrpc": "2.0", "id": 1, "result": {}}]
             assert len(asked.log) == 1
-            assert "bytes that is not a JSON-RPC message; dropped" in asked.log[0]
+            assert "bytes that are not a JSON-RPC message; dropped" in asked.log[0]
             assert "password" not in asked.log[0]
 
     on_uvloop(main)

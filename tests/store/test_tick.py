@@ -184,6 +184,59 @@ def test_an_entry_that_breaks_the_transaction_is_answered_and_leaves_nothing(
     play(World(state_dir), scene)
 
 
+def late(call: str) -> Entry:
+    """An outcome that nobody waits for."""
+    return Entry(outcome(call).record, late=True)
+
+
+def test_a_late_row_goes_with_the_next_transaction_in_its_order(state_dir: Path) -> None:
+    async def scene(store: SqliteStore, journal: TickJournal) -> None:
+        seen, answers = watch(store), Answers()
+        journal.submit(intent("a"), answers.to("a"))
+        await answers.until(1)
+
+        journal.submit(late("a"), answers.to("A"))
+        await asyncio.sleep(0)
+        journal.submit(intent("b"), answers.to("b"))
+        await answers.until(3)
+
+        assert answers.names() == "aAb"
+        assert [count for count, _ in seen] == [1, 2]
+
+    play(World(state_dir), scene, intervals=QUIET)
+
+
+@pytest.mark.parametrize("durability", ["process", "power"])
+def test_a_late_row_alone_is_written_a_moment_later(state_dir: Path, durability: str) -> None:
+    async def scene(store: SqliteStore, journal: TickJournal) -> None:
+        seen, answers = watch(store), Answers()
+
+        journal.submit(late("a"), answers.to("a"))
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert seen == []
+        await answers.until(1)
+
+        assert answers == [("a", OK)]
+
+    play(World(state_dir), scene, intervals=QUIET, durability=durability)
+
+
+def test_what_is_late_is_written_before_the_journal_closes(state_dir: Path) -> None:
+    world = World(state_dir)
+
+    async def scene(_store: SqliteStore, journal: TickJournal) -> None:
+        answers = Answers()
+        journal.submit(intent("a"), answers.to("a"))
+        await answers.until(1)
+        journal.submit(late("a"), answers.to("a"))
+        await journal.close()
+
+    play(world, scene, intervals=QUIET)
+
+    assert [body["kind"] for body in world.bodies()] == ["intent", "outcome"]
+
+
 def test_submitting_from_a_callback_goes_into_the_next_transaction(state_dir: Path) -> None:
     async def scene(store: SqliteStore, journal: TickJournal) -> None:
         answers = Answers()

@@ -16,15 +16,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-OLDEST = 20
-"""Major version the newest client library asks for."""
+OLDEST = (22, 19)
+"""The version that the Inspector asks for, which is the newest of what all packages ask for."""
+
+NAMED = ".".join(map(str, OLDEST))
 
 
 @functools.cache
 def node() -> Path | None:
     """Path of a usable `node`, or None."""
     for candidate in (shutil.which("node"), _carried("bin/node")):
-        if candidate is not None and _major(str(candidate)) >= OLDEST:
+        if candidate is not None and _version(str(candidate)) >= OLDEST:
             return Path(candidate)
     return None
 
@@ -58,15 +60,15 @@ def _carried(inside: str) -> Path | None:
     return path if path.exists() else None
 
 
-def _major(program: str) -> int:
+def _version(program: str) -> tuple[int, ...]:
     try:
         answer = subprocess.run(
             [program, "--version"], capture_output=True, text=True, timeout=20, check=True
         )
     except (OSError, subprocess.SubprocessError):
-        return 0
-    major = answer.stdout.strip().removeprefix("v").split(".")[0]
-    return int(major) if major.isdigit() else 0
+        return ()
+    parts = answer.stdout.strip().removeprefix("v").split(".")
+    return tuple(int(part) for part in parts[:2] if part.isdigit())
 
 
 def main(arguments: list[str]) -> int:
@@ -74,7 +76,7 @@ def main(arguments: list[str]) -> int:
     runtime = node()
     command = {"node": [str(runtime)] if runtime else None, "npm": npm()}.get(arguments[0])
     if command is None:
-        print(f"no usable {arguments[0]}: Node.js {OLDEST} or newer is needed", file=sys.stderr)
+        print(f"no usable {arguments[0]}: Node.js {NAMED} or newer is needed", file=sys.stderr)
         return 2
     return subprocess.run([*command, *arguments[1:]], env=environment(), check=False).returncode
 

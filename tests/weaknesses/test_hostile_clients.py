@@ -172,10 +172,10 @@ def test_a_large_call_whose_client_has_left_before_it_was_read_is_not_forwarded(
             loop = asyncio.get_running_loop()
             read = gates.read_message
 
-            def slowly(data):
+            def slowly(data, **how):
                 loop.call_soon_threadsafe(reading.set)
                 asyncio.run_coroutine_threadsafe(go_on.wait(), loop).result(4)
-                return read(data)
+                return read(data, **how)
 
             monkeypatch.setattr(gates, "read_message", slowly)
             async with gate.held(call("echo", {"text": "x" * 300_000})):
@@ -241,7 +241,7 @@ def test_nothing_of_a_call_is_kept_after_it(tmp_path) -> None:
                 await gate.post(call("echo" if n % 2 else "denied", number=n), session)
                 await gate.post(request("ping", number=n), session)
             kept = gate.desk.sessions.get("local", "s1", exclusive=True)
-            assert (kept.runs, dict(kept.asked), kept.replies, dict(kept._owed)) == ({}, {}, 0, {})
+            assert (kept.runs, dict(kept.asked), kept.replies, dict(kept._past)) == ({}, {}, 0, {})
             assert len(gate.desk.orphans) == 0
 
     within(main)
@@ -301,6 +301,7 @@ def test_the_intent_is_on_record_when_a_call_reaches_the_upstream(tmp_path, mess
     async def main() -> None:
         async with world(ALLOW_ALL, tmp_path / "s") as gate:
             gate.upstream.script[message["method"]] = look
+            gate.hand_out(message)
             await gate.post(message)
             assert found == [message["method"]]
 
@@ -446,5 +447,23 @@ def test_a_body_with_two_readings_is_refused(
             assert gate.upstream.seen == []
             if status == 415:
                 assert [kind for kind, _ in await gate.kinds()] == ["denial"]
+
+    within(main)
+
+
+def test_a_legacy_call_is_not_held_up_for_headers_that_its_era_does_not_have(tmp_path) -> None:
+    """A client names its revision in `_meta`, too: no list is read for it, nor kept for other clients."""
+    version = "2025-11-25"
+    message = call("echo")
+    message["params"]["_meta"] = {"io.modelcontextprotocol/protocolVersion": version}
+
+    async def main() -> None:
+        async with world(ALLOW_ALL, tmp_path / "s") as gate:
+            gate.desk.headers_end_here = True
+            reply = await gate.post(message, (b"mcp-protocol-version", version.encode()))
+
+            assert reply.status == 200
+            assert gate.upstream.calls == ["echo"]
+            assert gate.upstream.listings == 0
 
     within(main)

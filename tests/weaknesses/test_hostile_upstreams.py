@@ -301,6 +301,41 @@ def test_a_session_that_the_upstream_ends_is_forgotten(tmp_path) -> None:
     within(main)
 
 
+OVER = b'{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"Session not found"}}'
+
+
+@pytest.mark.parametrize("method", ["tools/list", "resources/list", "prompts/list"])
+@pytest.mark.parametrize("body", [OVER, b""])
+def test_the_end_of_a_session_is_told_where_lists_are_filtered(tmp_path, method: str, body: bytes) -> None:
+    """A client starts a new session on 404 and on nothing else."""
+
+    async def main() -> None:
+        allowing = {**ONLY_ECHO, "resources": {"allow": ["a:*"]}, "prompts": {"allow": ["a"]}}
+        async with world(allowing, tmp_path / "s") as gate:
+            gate.upstream.script["initialize"] = session_start
+            session = (b"mcp-session-id", await gate.session())
+            gate.upstream.script[method] = http(body, status=404)
+            reply = await gate.post(request(method, {}), session)
+            assert (reply.status, reply.body) == (404, body)
+
+    within(main)
+
+
+def test_the_end_of_a_session_is_told_where_the_gate_itself_learns_of_it(tmp_path) -> None:
+    """Before a call the gate reads the list, and so is the first to hear that the session is over."""
+
+    async def main() -> None:
+        async with world(ONLY_ECHO, tmp_path / "s") as gate:
+            gate.upstream.script["initialize"] = session_start
+            session = (b"mcp-session-id", await gate.session())
+            gate.upstream.script["own listing"] = http(OVER, status=404)
+            reply = await gate.post(call("echo"), session)
+            assert (reply.status, reply.json["id"], reply.json["error"]["code"]) == (404, 1, -32600)
+            assert [one["method"] for one in gate.upstream.messages].count("tools/call") == 0
+
+    within(main)
+
+
 def test_a_question_that_is_allowed_can_be_answered_once_and_by_its_client_only(tmp_path) -> None:
     """P6.2: an answer needs an open question of that session."""
     policy = {**ONLY_ECHO, "methods": {"allow": ["sampling/createMessage"]}}

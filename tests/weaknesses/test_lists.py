@@ -89,6 +89,12 @@ TRICKS: dict[str, Callable[[Seen], bytes]] = {
         encoded(the_list(seen)), b"text/plain", 200, b"content-type: application/json"
     ),
     "as an error status": lambda seen: http(encoded(the_list(seen)), status=404),
+    "as an error status without an id": lambda seen: http(
+        encoded({key: value for key, value in the_list(seen).items() if key != "id"}), status=404
+    ),
+    "beside an error without an id": lambda seen: http(
+        encoded({**the_list(seen), "id": None, "error": {"code": 1, "message": "x"}}), status=404
+    ),
     "with a result and an error": lambda seen: http(
         encoded({**the_list(seen), "error": {"code": 1, "message": "x"}})
     ),

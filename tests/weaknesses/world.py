@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import uvloop
 
 from ostiary.audit.record import Record
+from ostiary.calls.outstanding import Outstanding
 from ostiary.identity.grant import Grant, Tokens
 from ostiary.identity.handles import Handles
 from ostiary.proxy.brake import OFF
@@ -328,6 +329,15 @@ class World:
         reply = await self.post(request("initialize", params), grant=grant)
         return reply.headers["mcp-session-id"].encode()
 
+    def hand_out(self, message: Mapping[str, Any], grant: str = "local") -> None:
+        """Let the grant have been given the handles that `message` names."""
+        params, book = message.get("params", {}), self.desk.book
+        if "taskId" in params:
+            made = Outstanding("ev_made", 0, grant, SERVER, "tools/call", "echo", "")
+            book.tasks.created(grant, params["taskId"], made, None, None)
+        if "requestState" in params:
+            book.states.issued(grant, message["method"], params["name"], params["requestState"])
+
     def reload(self, policy: Mapping[str, Any]) -> None:
         """Put another policy in force, as a change of the file would."""
         self.desk.policy = compiled(policy)
@@ -419,7 +429,12 @@ async def world(
     await upstream.start()
     store = open_store(open_state(state), clock=clock)
     journal = TickJournal(store, asyncio.get_running_loop())
-    client = HttpUpstream(f"http://127.0.0.1:{upstream.port}/mcp", limits=limits)
+    store.handles.wake, store.handles.hurrying = journal.wake, journal.hurry
+    client = HttpUpstream(
+        f"http://127.0.0.1:{upstream.port}/mcp",
+        limits=limits,
+        on_doubt=lambda: desk.catalogues.doubt(),  # noqa: PLW0108 - the desk comes later
+    )
     desk = Desk(
         upstream=client,
         journal=journal,
@@ -432,6 +447,7 @@ async def world(
         clock=store.clock.now,
         pins=pins,
         brake=brake,
+        shelf=store.handles,
     )
     server = HttpServer(Gate(desk, None), check_head=check_head(door(), lambda: store.healthy))
     _, port = await server.listen("127.0.0.1", 0)
@@ -440,6 +456,7 @@ async def world(
     finally:
         await server.close(0)
         await client.close()
+        desk.book.tasks.close()
         await journal.close()
         store.close()
         await upstream.stop()

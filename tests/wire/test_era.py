@@ -11,6 +11,7 @@ from ostiary.wire.envelope import PROTOCOL_VERSION, read_message
 from ostiary.wire.era import LEGACY_VERSIONS, body_era, check_headers
 from ostiary.wire.message import Message, Refusal
 from ostiary.wire.mirror import decode_value, mirrored_headers, parameters_of
+from ostiary.wire.revisions import REMOVED
 
 MODERN = "2026-07-28"
 SCHEMA = {
@@ -116,6 +117,10 @@ def test_parameter_headers_that_repeat_their_argument_pass(
         ('{"n":{"count":42}}', [(b"mcp-param-count", b"42.5")]),
         ('{"n":{"count":true}}', [(b"mcp-param-count", b"1")]),
         ('{"dry":true}', [(b"mcp-param-dry", b"True")]),
+        # Bytes that are Latin-1 to one reader and UTF-8 to the next.
+        ('{"region":"\u00e9"}', [(b"mcp-param-region", b"\xe9")]),
+        ('{"region":"\u00c3\u00a9"}', [(b"mcp-param-region", b"\xc3\xa9")]),
+        ('{"region":"eu"}', [(b"mcp-param-region", b"=?base64?\xe9?=")]),
     ],
 )
 def test_parameter_headers_that_say_something_else_are_refused(
@@ -126,6 +131,27 @@ def test_parameter_headers_that_say_something_else_are_refused(
     )
     assert isinstance(refusal, Refusal)
     assert (refusal.code, refusal.status, refusal.rule) == (-32020, 400, "(header mismatch)")
+
+
+@pytest.mark.parametrize("method", sorted(REMOVED))
+def test_a_method_that_the_revision_no_longer_has_is_unknown_whatever_its_params(method: str) -> None:
+    """Without its params it would look malformed; on 2026-07-28 it is simply not there."""
+    call = message(method, json.dumps({"_meta": {PROTOCOL_VERSION: MODERN}}))
+    headers = [(b"mcp-protocol-version", MODERN.encode()), (b"mcp-method", method.encode())]
+
+    for refusal in (check_headers(call, headers), body_era(call)):
+        assert isinstance(refusal, Refusal)
+        assert (refusal.code, refusal.status, refusal.id) == (-32601, 404, 1)
+
+
+@pytest.mark.parametrize("method", sorted(REMOVED - {"ping", "tasks/list"}))
+def test_on_an_older_revision_the_same_methods_keep_their_shape(method: str) -> None:
+    for meta in ("{}", json.dumps({PROTOCOL_VERSION: LEGACY_VERSIONS[-1]})):
+        read = read_message(
+            f'{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{{"_meta":{meta}}}}}'.encode()
+        )
+        assert isinstance(read, Refusal)
+        assert read.code == -32602
 
 
 def test_headers_built_from_a_body_pass_the_check() -> None:
@@ -141,4 +167,9 @@ def test_values_that_look_encoded_are_decoded_once() -> None:
     assert decode_value("=?base64?PT9iYXNlNjQ/eD89?=") == "=?base64?x?="
     assert decode_value("=?base64??=") == ""
     assert decode_value("plain") == "plain"
+
+
+@pytest.mark.parametrize("value", ["SGVsbG8=", "=?base64?SGVsbG8=", "SGVsbG8=?=", "=?base64?="])
+def test_a_value_without_both_ends_of_the_wrapper_stands_for_itself(value: str) -> None:
+    assert decode_value(value) == value
     assert Decimal(42) == Decimal("42.0")

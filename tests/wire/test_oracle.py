@@ -66,7 +66,7 @@ def test_accepted_twins_are_read_alike(file: str) -> None:
 @given(KEYS)
 def test_header_values_are_written_and_read_alike(value: str) -> None:
     """Either side decodes what the other encodes."""
-    assert decode_value(inbound.encode_header_value(value)) == value or value.startswith("=?base64?")
+    assert decode_value(inbound.encode_header_value(value)) == value
     assert inbound.decode_header_value(encode_value(value)) == value
     assert decode_value(encode_value(value)) == value
 

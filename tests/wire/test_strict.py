@@ -161,3 +161,14 @@ def test_members_of_a_batch_keep_their_own_bytes() -> None:
     read = read_message(f"[ {one} ,\n{two}]".encode(), batches=True)
     assert isinstance(read, tuple)
     assert [member.raw for member in read] == [one.encode(), two.encode()]
+
+
+@pytest.mark.parametrize("key", ["ResourceSubscriptions", "taskids", "toolslistchanged"])
+def test_another_spelling_of_what_is_listened_to_is_refused(key: str) -> None:
+    """Some server would read it, and the decision would not have."""
+    params = b'{"notifications":{"%s":["x"]}}' % key.encode()
+
+    found = read_message(b'{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":%s}' % params)
+
+    assert not isinstance(found, Message | tuple)
+    assert found.rule == "(protocol key)"

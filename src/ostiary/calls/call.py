@@ -8,6 +8,7 @@ import msgspec
 
 from ostiary.audit.record import Status
 from ostiary.policy.compile import Compiled
+from ostiary.policy.decision import Charge
 from ostiary.policy.definition import Catalogue
 from ostiary.wire.message import Message
 
@@ -67,19 +68,28 @@ class Consult(msgspec.Struct, frozen=True):
 
 
 class NoCatalogue(msgspec.Struct, frozen=True):
-    """The tool list could not be read; `reason` is for people."""
+    """The tool list could not be read; `reason` is for people. `gone`: the session is over."""
 
     reason: str
+    gone: bool = False
 
 
 class Forward(msgspec.Struct, frozen=True):
     """Send the accepted bytes upstream and relay the answer. The reply is `Ended`."""
 
 
+class Entrust(msgspec.Struct, frozen=True):
+    """Hand over what the call holds to whoever will see its outcome. The reply is None."""
+
+    charges: tuple[Charge, ...]
+
+
 class Ended(msgspec.Struct, frozen=True):
     """How a forwarded call ended. `at` is microseconds since the epoch.
 
-    `status` `not_sent` is claimed only when no byte was handed to the upstream.
+    `status` `not_sent` is claimed only when no byte was handed to the upstream. `later` says
+    that more may come of it: it became a task, whose end is its outcome, or its stream ended
+    without an answer and can be resumed.
     """
 
     status: Status
@@ -88,6 +98,7 @@ class Ended(msgspec.Struct, frozen=True):
     bytes: int = 0
     result_digest: str = ""
     note: str = ""
+    later: Literal["", "task", "stream"] = ""
 
 
 Consulted = Catalogue | NoCatalogue

@@ -11,9 +11,19 @@ import logging
 from collections.abc import Callable
 from typing import Protocol
 
-from ostiary.calls.call import Call, Consult, Consulted, Ended, Forward, Outcome, Refused, Relayed
+from ostiary.calls.call import (
+    Call,
+    Consult,
+    Consulted,
+    Ended,
+    Forward,
+    Outcome,
+    Refused,
+    Relayed,
+)
 from ostiary.calls.journal import Entry, Reply
-from ostiary.calls.machine import Steps, handle
+from ostiary.calls.machine import Command, Steps, handle
+from ostiary.policy.decision import Charge
 
 log = logging.getLogger("ostiary.calls")
 
@@ -30,6 +40,7 @@ class Effects(Protocol):
     def consult(self, call: Call, done: Callable[[Consulted], None]) -> None: ...
     def write(self, entry: Entry, done: Callable[[Reply], None]) -> None: ...
     def forward(self, call: Call, done: Callable[[Ended], None]) -> None: ...
+    def entrust(self, call: Call, charges: tuple[Charge, ...]) -> None: ...
     def finish(self, call: Call, outcome: Outcome) -> None: ...
 
 
@@ -39,10 +50,15 @@ class _Over:
     def consult(self, call: Call, done: Callable[[Consulted], None]) -> None: ...
     def write(self, entry: Entry, done: Callable[[Reply], None]) -> None: ...
     def forward(self, call: Call, done: Callable[[Ended], None]) -> None: ...
+    def entrust(self, call: Call, charges: tuple[Charge, ...]) -> None: ...
     def finish(self, call: Call, outcome: Outcome) -> None: ...
 
 
 _OVER = _Over()
+
+
+def _unheard(_reply: Reply) -> None:
+    """Nobody waits for this row."""
 
 
 class Run:
@@ -98,14 +114,20 @@ class Run:
         effects, self._effects = self._effects, _OVER
         effects.finish(self.call, outcome)
 
-    def _perform(self, command: Consult | Entry | Forward) -> None:
-        match command:
-            case Entry():
+    def _perform(self, command: Command) -> None:
+        if isinstance(command, Entry):
+            if command.late:
+                self._effects.write(command, _unheard)
+                self._advance(None)
+            else:
                 self._effects.write(command, self._advance)
-            case Forward():
-                self._forward()
-            case Consult():
-                self._effects.consult(self.call, self._advance)
+        elif isinstance(command, Forward):
+            self._forward()
+        elif isinstance(command, Consult):
+            self._effects.consult(self.call, self._advance)
+        else:
+            self._effects.entrust(self.call, command.charges)
+            self._advance(None)
 
     def _forward(self) -> None:
         if self._withdrawn:

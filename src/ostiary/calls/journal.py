@@ -23,12 +23,14 @@ class Entry(msgspec.Struct, frozen=True):
     For an outcome, `returns` lists the charges to give back (refund or a freed slot), as they
     were in the intent with the same id; the store fills in `refunds`.
     `denied` may run on the store's writer thread: it must only build a value.
+    `late` says that nobody waits for the row: it may go with a later transaction, in its order.
     """
 
     record: Record
     charges: tuple[Charge, ...] = ()
     denied: Callable[[Exceeded], Record] | None = None
     returns: tuple[Charge, ...] = ()
+    late: bool = False
 
 
 class Committed(msgspec.Struct, frozen=True):

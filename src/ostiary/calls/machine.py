@@ -17,6 +17,7 @@ from ostiary.calls.call import (
     Consult,
     Emptied,
     Ended,
+    Entrust,
     Forward,
     NoCatalogue,
     Outcome,
@@ -24,13 +25,15 @@ from ostiary.calls.call import (
     Relayed,
 )
 from ostiary.calls.journal import Committed, Entry, Exceeded, NotStored, Reply
+from ostiary.calls.outstanding import returned
 from ostiary.policy.decide import decide
 from ostiary.policy.decision import Charge, Decision, Question
 from ostiary.policy.definition import Catalogue
 from ostiary.policy.methods import MethodDecision, decide_method
 from ostiary.policy.reach import wants_catalogue
+from ostiary.policy.subscriptions import LISTEN, decide_listen
 
-Command = Consult | Entry | Forward
+Command = Consult | Entry | Forward | Entrust
 Steps = Generator[Command, object, Outcome]
 
 CONSULT = Consult()
@@ -74,7 +77,7 @@ def _tool_call(call: Call) -> Steps:
 
     (1) Get the tool list, where the policy needs it. (2) Decide. (3) Record the denial, or
     reserve the limits and record the intent in one transaction. (4) Forward. (5) Record the
-    outcome and return what must be returned.
+    outcome and return what must be returned; where more is to come, hand the rest over.
     """
     enforced = call.policy is None or not call.policy.monitor
 
@@ -104,8 +107,7 @@ def _tool_call(call: Call) -> Steps:
     ended = cast("Ended", (yield FORWARD))
 
     # (5)
-    returned = _returned(charges, ended)
-    yield Entry(records.outcome(call, ended), returns=returned)
+    yield from _ended(call, ended, charges)
     return Relayed()
 
 
@@ -127,8 +129,19 @@ def _other(call: Call) -> Steps:
     if isinstance(reply, NotStored):
         return Refused("store", STORE_DOWN, ("(store)",))
     ended = cast("Ended", (yield FORWARD))
-    yield Entry(records.outcome(call, ended))
+    yield from _ended(call, ended, ())
     return Relayed()
+
+
+def _ended(
+    call: Call, ended: Ended, charges: tuple[Charge, ...]
+) -> Generator[Entry | Entrust, object, None]:
+    """The outcome. That of a call which became a task is written when the task is over."""
+    if ended.later != "task":
+        returns = _returned(charges, ended)
+        yield Entry(records.outcome(call, ended), returns=returns, late=not returns)
+    if ended.later:
+        yield Entrust(charges)
 
 
 def _recorded_after(call: Call) -> bool:
@@ -141,6 +154,8 @@ def _method_verdict(call: Call) -> MethodDecision:
     message = call.message
     if message.kind == "response":
         return decide_method(call.policy, call.answers, {}, from_server=True)
+    if message.method == LISTEN:
+        return decide_listen(call.policy, message.params)
     return decide_method(call.policy, message.method, message.params, from_server=False)
 
 
@@ -179,15 +194,13 @@ def _intent(call: Call, decision: Decision, charges: tuple[Charge, ...], *, enfo
 
 def _not_reserved(reply: Reply, *, enforced: bool) -> Refused | None:
     """A refusal, unless the intent is on record and every limit is reserved."""
-    match reply:
-        case Committed():
-            return None
-        case NotStored():
-            return Refused("store", STORE_DOWN, ("(store)",))
-        case Exceeded():
-            if not enforced:
-                return None
-            return Refused("limited", _limit_text(reply), (reply.rule,), reply.retry_after_ms)
+    if isinstance(reply, Committed):
+        return None
+    if isinstance(reply, NotStored):
+        return Refused("store", STORE_DOWN, ("(store)",))
+    if not enforced:
+        return None
+    return Refused("limited", _limit_text(reply), (reply.rule,), reply.retry_after_ms)
 
 
 def _limit_text(exceeded: Exceeded) -> str:
@@ -200,19 +213,8 @@ def _limit_text(exceeded: Exceeded) -> str:
 
 
 def _returned(charges: tuple[Charge, ...], ended: Ended) -> tuple[Charge, ...]:
-    """What goes back (P4.4): everything if the call never left, slots once it is over.
-
-    Of a cancelled call nobody knows whether the upstream still works on it, so its slot is held.
-    """
-    if ended.status == "not_sent":
-        return charges
-    failed = ended.status in ("error", "tool_error")
-    known = ended.status not in ("unknown", "cancelled")
-    return tuple(
-        charge
-        for charge in charges
-        if (charge.window is None and known) or (charge.refund_on_error and failed)
-    )
+    """Of a cancelled call nobody knows whether the upstream still works on it: its slot is held."""
+    return returned(charges, ended, over=ended.status not in ("unknown", "cancelled"))
 
 
 def _shadow(charge: Charge) -> Charge:

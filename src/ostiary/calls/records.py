@@ -89,6 +89,8 @@ def decided(  # noqa: PLR0913 - each is one field of the record
 
 
 def _bounded(reasons: Sequence[str]) -> tuple[str, ...]:
+    if not reasons:
+        return ()
     kept = tuple(reason[:MAX_REASON] for reason in reasons[:MAX_RULES])
     more = len(reasons) - len(kept)
     return (*kept, f"and {more} more") if more else kept

@@ -12,9 +12,22 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ostiary.errors import CallerFault, OstiaryError
-from ostiary.settings import ProxyOptions, checked_name, checked_rate, gather_headers, parse_listen
+from ostiary.limits import help_lines, parse_limits
+from ostiary.settings import (
+    ProxyOptions,
+    checked_name,
+    checked_rate,
+    gather_headers,
+    key_pair,
+    parse_listen,
+    parse_networks,
+    parse_public_url,
+)
 
-EPILOG = """\
+EPILOG = f"""\
+limits with their defaults, for --limit NAME=VALUE (which may be repeated):
+{help_lines()}
+
 examples:
   a client on stdio, in front of a server that is a command
     ostiary proxy -p policy.json -- uvx mcp-server-time
@@ -37,7 +50,15 @@ _OPTIONS: tuple[_Option, ...] = (
         ("-p", "--policy"),
         {"metavar": "FILE", "type": Path, "help": "the policy, JSON or YAML; reloaded when it changes"},
     ),
-    (("--upstream",), {"metavar": "URL", "help": "the MCP server's streamable HTTP endpoint"}),
+    (("--upstream",), {"metavar": "URL", "help": "the MCP server's HTTP endpoint"}),
+    (
+        ("--upstream-transport",),
+        {
+            "choices": ("auto", "http", "sse"),
+            "metavar": "NAME",
+            "help": "http (streamable), sse (2024-11-05) or auto (default): sse where http is refused",
+        },
+    ),
     (
         ("--listen",),
         {"metavar": "HOST:PORT", "help": "serve MCP over HTTP at /mcp instead of standard streams"},
@@ -68,6 +89,46 @@ _OPTIONS: tuple[_Option, ...] = (
     (
         ("--allowed-host",),
         {"metavar": "HOST", "action": "append", "help": "another host name that clients may use"},
+    ),
+    (
+        ("--public-url",),
+        {"metavar": "URL", "help": "what clients call this gate behind a balancer: allowed Host and Origin"},
+    ),
+    (
+        ("--trusted-proxy",),
+        {
+            "metavar": "CIDR",
+            "action": "append",
+            "help": "a balancer whose X-Forwarded-For is believed; from everybody else it is ignored",
+        },
+    ),
+    (
+        ("--tls-cert",),
+        {
+            "metavar": "FILE",
+            "type": Path,
+            "help": "serve TLS with this chain (PEM); reloaded when it changes",
+        },
+    ),
+    (
+        ("--tls-key",),
+        {"metavar": "FILE", "type": Path, "help": "its private key (PEM), readable by the owner only"},
+    ),
+    (
+        ("--upstream-ca",),
+        {"metavar": "FILE", "type": Path, "help": "authorities (PEM) to trust instead of the system's"},
+    ),
+    (
+        ("--upstream-cert",),
+        {"metavar": "FILE", "type": Path, "help": "certificate chain (PEM) to show to the server"},
+    ),
+    (
+        ("--upstream-key",),
+        {"metavar": "FILE", "type": Path, "help": "its private key (PEM), readable by the owner only"},
+    ),
+    (
+        ("--limit",),
+        {"metavar": "NAME=VALUE", "action": "append", "help": "a size, number or time-out of those below"},
     ),
     (
         ("--pins",),
@@ -153,20 +214,18 @@ def parser() -> argparse.ArgumentParser:
 
 def read_options(arguments: Sequence[str]) -> ProxyOptions:
     """Turn the command line into options. Raises CallerFault for what cannot be meant."""
-    own, command = list(arguments), []
-    if "--" in own:
-        at = own.index("--")
-        own, command = own[:at], own[at + 1 :]
-    given = parser().parse_args(own)
+    given, command = _parse(list(arguments))
     if given.upstream and command:
         raise CallerFault(
             "both --upstream and a command were given", hint="a proxy stands in front of one server"
         )
     if not given.upstream and not command:
         raise CallerFault("nothing to stand in front of", hint="give --upstream URL, or -- and a command")
+    _check_network(given)
     return ProxyOptions(
         policy=given.policy,
         upstream=given.upstream,
+        upstream_transport=given.upstream_transport or "auto",
         command=tuple(command),
         listen=parse_listen(given.listen) if given.listen else None,
         state_dir=given.state_dir,
@@ -183,7 +242,45 @@ def read_options(arguments: Sequence[str]) -> ProxyOptions:
         durability=given.durability,
         log_level=given.log_level,
         max_requests=checked_rate(given.max_requests),
+        bounds=parse_limits(given.limit or ()),
+        tls=key_pair("tls", given.tls_cert, given.tls_key),
+        upstream_ca=given.upstream_ca,
+        upstream_pair=key_pair("upstream", given.upstream_cert, given.upstream_key),
+        trusted_proxies=parse_networks(given.trusted_proxy or ()),
+        public_url=parse_public_url(given.public_url) if given.public_url else None,
     )
+
+
+def _parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    """Our options, and the server's command: what follows `--`.
+
+    Without a `--` it is what follows the options, since some launchers take the `--` for their own:
+    the Inspector passes `ostiary proxy -p FILE -- COMMAND` on without it.
+    """
+    if "--" in arguments:
+        at = arguments.index("--")
+        return parser().parse_args(arguments[:at]), arguments[at + 1 :]
+    made = parser()
+    made.add_argument("command", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    given = made.parse_args(arguments)
+    return given, given.command
+
+
+def _check_network(given: argparse.Namespace) -> None:
+    """Refuse options that would have no effect: whoever gives them relies on it."""
+    options = vars(given)
+    if not given.listen:
+        for name in ("tls_cert", "tls_key", "public_url", "trusted_proxy"):
+            if options[name]:
+                option = f"--{name.replace('_', '-')}"
+                raise CallerFault(f"{option} is for a listener", hint="give --listen HOST:PORT, too")
+    if given.upstream_transport and not given.upstream:
+        raise CallerFault("--upstream-transport is for a server that is reached by --upstream URL")
+    if not (given.upstream or "").lower().startswith("https:"):
+        for name in ("upstream_ca", "upstream_cert", "upstream_key"):
+            if options[name]:
+                option = f"--{name.replace('_', '-')}"
+                raise CallerFault(f"{option} is for a server that is reached over https://")
 
 
 def main(arguments: Sequence[str]) -> int:

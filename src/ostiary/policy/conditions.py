@@ -48,7 +48,7 @@ def read(arguments: Arguments, path: Path) -> object:
 
 
 def _member(holder: object, name: str) -> object:
-    if isinstance(holder, Mapping):
+    if isinstance(holder, (dict, Mapping)):  # nearly always a dict, and that is known at once
         return cast("Arguments", holder).get(name)
     return BLOCKED
 

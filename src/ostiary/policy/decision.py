@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal
 
+import msgspec
+
 from ostiary.policy.definition import Catalogue
 from ostiary.policy.model import Window
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(msgspec.Struct, frozen=True):
     """One `tools/call`, as the policy sees it.
 
     `arguments` is strictly parsed JSON: dict, list, str, bool, None, int, float (only when its

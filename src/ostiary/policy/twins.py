@@ -185,7 +185,7 @@ def _twin_below(names: Names, arguments: Mapping[str, object]) -> tuple[str, str
 
 def _objects(value: object) -> Iterable[Mapping[str, object]]:
     """The object itself, or the objects of an array, also of arrays inside it."""
-    if isinstance(value, Mapping):
+    if isinstance(value, (dict, Mapping)):  # nearly always a dict, and that is known at once
         return (cast("Mapping[str, object]", value),)
     if not isinstance(value, (list, tuple)):
         return ()

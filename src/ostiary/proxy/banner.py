@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from ostiary.policy.compile import Compiled
-from ostiary.settings import ProxyOptions
+from ostiary.settings import ProxyOptions, PublicUrl
 
 
 class Banner(msgspec.Struct, frozen=True):
@@ -59,11 +59,17 @@ def describe(options: ProxyOptions, server: str, policy: Compiled | None) -> Ban
     )
 
 
-def http_banner(banner: Banner, host: str, port: int, token_file: Path | None) -> str:
-    """How to connect: URL, token file and a client's configuration."""
-    shown = f"[{host}]" if ":" in host else host
-    url = f"http://{shown}:{port}/mcp"
+def http_banner(
+    banner: Banner, bound: str, token_file: Path | None, *, public: PublicUrl | None = None
+) -> str:
+    """How to connect: URL, token file and a client's configuration.
+
+    `bound` is the URL of the listener itself; clients use `public` if there is one.
+    """
+    url = public.mcp if public is not None else bound
     lines = [banner.summary(), "", f"  URL          {url}"]
+    if public is not None:
+        lines.append(f"  listens on   {bound}")
     if token_file is not None:
         lines.append(f"  token file   {token_file}")
     lines += ["", "  Claude Code:", "", f"    {_claude_code(url, token_file)}", ""]
@@ -71,6 +77,12 @@ def http_banner(banner: Banner, host: str, port: int, token_file: Path | None) -
     lines += ["    " + line for line in _snippet(url, token_file).split("\n")]
     lines += ["", "  Ctrl-C drains and stops"]
     return "\n".join(lines)
+
+
+def bound_url(host: str, port: int, *, tls: bool) -> str:
+    """The URL of a listener."""
+    shown = f"[{host}]" if ":" in host else host
+    return f"{'https' if tls else 'http'}://{shown}:{port}/mcp"
 
 
 def _claude_code(url: str, token_file: Path | None) -> str:

@@ -33,20 +33,20 @@ class Brake:
         self._counts: dict[str, _Count] = {}
         self._refused: dict[str, int] = {}
 
-    def admit(self, grant: str) -> int | None:
-        """None for a request that may go on; else the seconds after which another may be tried."""
+    def admit(self, grant: str, number: int = 1) -> int | None:
+        """None if `number` requests may go on; else the seconds after which to try again."""
         if self._most == OFF:
             return None
         count = self._counts.get(grant)
         if count is None:
             count = self._counts[grant] = _Count()
         now = self._clock() // SECOND
-        if count.until(now) < self._most:
-            count.add()
+        if count.until(now) + number <= self._most:
+            count.add(number)
             return None
         if not self._refused:
             asyncio.get_running_loop().call_later(1.0, self.tell)
-        self._refused[grant] = self._refused.get(grant, 0) + 1
+        self._refused[grant] = self._refused.get(grant, 0) + number
         return count.wait()
 
     def tell(self) -> None:
@@ -79,10 +79,10 @@ class _Count:
             self._now = now
         return self._total
 
-    def add(self) -> None:
-        """Count one request at the present second."""
-        self._places[self._now % len(self._places)] += 1
-        self._total += 1
+    def add(self, number: int) -> None:
+        """Count requests at the present second."""
+        self._places[self._now % len(self._places)] += number
+        self._total += number
 
     def wait(self) -> int:
         """Seconds until the oldest counted second is wholly outside."""

@@ -16,7 +16,7 @@ import msgspec
 from ostiary.calls.call import Consulted, NoCatalogue
 from ostiary.errors import UpstreamFault
 from ostiary.policy.definition import Catalogue, ToolDefinition
-from ostiary.proxy.collect import Collected, collect
+from ostiary.proxy.collect import Collected, SessionGone, collect
 from ostiary.proxy.exchange import Header, Upstream, UpstreamRequest
 from ostiary.wire.envelope import read_message
 from ostiary.wire.lists import ListPage, read_page
@@ -75,12 +75,18 @@ class Catalogues:
         self._pins = pins
         self._on_changed = on_changed
         self._lists: OrderedDict[Link, Catalogue] = OrderedDict()
+        self._former: OrderedDict[Link, Catalogue] = OrderedDict()
         self._stale: set[Link] = set()
+        self._doubted = False
         self._waiting: dict[Link, list[Callable[[Consulted], None]]] = {}
 
     def known(self, link: Link) -> Catalogue | None:
         """The current list, or None when it has to be read."""
         return None if link in self._stale else self._lists.get(link)
+
+    def latest(self, link: Link) -> Catalogue | None:
+        """The list that was read last, even if it is in doubt by now."""
+        return self._lists.get(link) or self._former.get(link)
 
     def consult(self, asking: Asking, done: Callable[[Consulted], None]) -> None:
         """Give `done` the current list, reading it first where needed."""
@@ -95,6 +101,7 @@ class Catalogues:
             return
         self._waiting[link] = [done]
         self._stale.discard(link)
+        self._doubted = False  # a doubt that comes meanwhile is about this list, too
         _Reading(self, asking).next_page(None)
 
     def of_page(self, message: Message) -> Catalogue:
@@ -116,9 +123,16 @@ class Catalogues:
         if link in self._lists or link in self._waiting:
             self._stale.add(link)
 
+    def doubt(self) -> None:
+        """The server may have been started anew: no list is relied on before it was read again."""
+        if not self._doubted:
+            self._doubted = True
+            self._stale.update(self._lists, self._waiting)
+
     def drop(self, link: Link) -> None:
         """Forget an ended session's list."""
         self._lists.pop(link, None)
+        self._former.pop(link, None)
         self._stale.discard(link)
 
     def request(self, asking: Asking, cursor: str | None) -> tuple[str, UpstreamRequest]:
@@ -145,12 +159,14 @@ class Catalogues:
 
     def settle(self, link: Link, result: Consulted) -> None:
         """Keep a list that was read, or report why it could not be, to everyone who waits."""
-        before = self._lists.pop(link, None)
+        before = self._lists.pop(link, None) or self._former.pop(link, None)
         if isinstance(result, NoCatalogue):
-            # A list that could not be read again is not the current one any more.
+            # A list that could not be read again is not the current one any more, only the last.
             self._stale.discard(link)
+            self._keep_former(link, before)
         else:
             self._lists[link] = result
+            self._doubted = False
             if len(self._lists) > MAX_LINKS:
                 oldest, _ = self._lists.popitem(last=False)
                 self._stale.discard(oldest)
@@ -158,6 +174,13 @@ class Catalogues:
                 self._on_changed(link, changed)
         for done in self._waiting.pop(link, ()):
             done(result)
+
+    def _keep_former(self, link: Link, before: Catalogue | None) -> None:
+        """What is read after the server is back is compared with what it was before."""
+        if before is not None:
+            self._former[link] = before
+            if len(self._former) > MAX_LINKS:
+                self._former.popitem(last=False)
 
     def catalogue(self, read: Definitions) -> Catalogue:
         """Compare what was read with the pins. A name defined twice counts as drifted."""
@@ -189,13 +212,14 @@ class Definitions:
 class _Reading:
     """Reads all pages of one list."""
 
-    __slots__ = ("_asking", "_definitions", "_owner", "_pages")
+    __slots__ = ("_asking", "_definitions", "_owner", "_pages", "_size")
 
     def __init__(self, owner: Catalogues, asking: Asking) -> None:
         self._owner = owner
         self._asking = asking
         self._definitions = Definitions()
         self._pages = 0
+        self._size = 0
 
     def next_page(self, cursor: str | None) -> None:
         self._pages += 1
@@ -207,7 +231,11 @@ class _Reading:
 
     def _page(self, collected: Collected) -> None:
         if isinstance(collected, UpstreamFault):
-            self._fail(collected.message)
+            self._fail(collected.message, gone=isinstance(collected, SessionGone))
+            return
+        self._size += len(collected)
+        if self._size > MAX_BYTES:
+            self._fail(f"the pages of the tool list have over {MAX_BYTES} bytes together")
             return
         page = _read(collected)
         if isinstance(page, str):
@@ -219,8 +247,8 @@ class _Reading:
         else:
             self._owner.complete(self._asking.link, self._owner.catalogue(self._definitions))
 
-    def _fail(self, reason: str) -> None:
-        self._owner.settle(self._asking.link, NoCatalogue(f"tools/list: {reason}"))
+    def _fail(self, reason: str, *, gone: bool = False) -> None:
+        self._owner.settle(self._asking.link, NoCatalogue(f"tools/list: {reason}", gone))
 
 
 def _read(body: bytes) -> ListPage | str:

@@ -14,6 +14,11 @@ from ostiary.wire.sse import SseParser
 DEADLINE = 60.0
 """Seconds until an answer must be complete: others wait for it, so no upstream may stretch it."""
 
+
+class SessionGone(UpstreamFault):
+    """The upstream does not know the session (any more): it answered with 404."""
+
+
 Collected = bytes | UpstreamFault
 """The bytes of the response message, or why there are none."""
 
@@ -47,7 +52,8 @@ class _Collector:
     def head(self, head: Head) -> None:
         kind = (head.header(b"content-type") or b"").partition(b";")[0].strip().lower()
         if head.status != 200:  # noqa: PLR2004 - the HTTP status
-            self._finish(UpstreamFault(f"the upstream answered with HTTP status {head.status}", written=True))
+            fault = SessionGone if head.status == 404 else UpstreamFault  # noqa: PLR2004 - the same
+            self._finish(fault(f"the upstream answered with HTTP status {head.status}", written=True))
         elif kind == b"text/event-stream":
             self._events = SseParser(max_event=self._limit)
         elif kind != b"application/json":

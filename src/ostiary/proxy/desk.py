@@ -23,7 +23,10 @@ from ostiary.policy.reach import validated
 from ostiary.policy.schema import prepare
 from ostiary.proxy.brake import OFF, Brake
 from ostiary.proxy.catalogue import Catalogues, Pins
+from ostiary.proxy.changes import Changes
 from ostiary.proxy.exchange import Header, Upstream
+from ostiary.proxy.handles.book import Book
+from ostiary.proxy.handles.shelf import NoShelf, Shelf
 from ostiary.proxy.keepalive import KeepAlive
 from ostiary.proxy.orphans import Orphans
 from ostiary.proxy.sessions import Session, Sessions
@@ -35,8 +38,10 @@ _encode = msgspec.json.Encoder(order="sorted", decimal_format="number").encode
 class Desk:
     """The shared state of one gate. `policy` is replaced as a whole on reload.
 
-    `track` names this process where it serves one client alone (stdio); else the grant is the
-    track (P8.4). `brake` is how many requests a minute each grant may send (P2.2).
+    `shelf` keeps what must survive a restart; without one nothing does. `track` names this
+    process where it serves one client alone (stdio); else the grant is the track (P8.4). `brake`
+    is how many requests a minute each grant may send (P2.2). `headers_end_here` says that the
+    server sees no HTTP header, so that nobody behind the gate compares them with the body.
     """
 
     def __init__(  # noqa: PLR0913 - one port or key each, all named
@@ -54,6 +59,8 @@ class Desk:
         pins: Pins | None = None,
         track: str = "",
         brake: int = OFF,
+        shelf: Shelf | None = None,
+        headers_end_here: bool = False,
     ) -> None:
         self.upstream = upstream
         self.journal = journal
@@ -61,12 +68,16 @@ class Desk:
         self.server = server
         self.own_headers = tuple(own_headers)
         self.handles = handles
-        self.sessions = Sessions(self.label)
+        self.book = Book(
+            key=digest_key, server=server, shelf=shelf or NoShelf(), clock=clock, write=self._outcome
+        )
+        self.sessions = Sessions(self.label, self.book.recall)
         self.orphans = Orphans()
         self.mint = mint
         self.clock = clock
         self.locked = pins is not None
         self.track = track
+        self.headers_end_here = headers_end_here
         self._digest_key = digest_key
         self.digest = KeyedDigest(digest_key)
         self.streams = KeepAlive()
@@ -74,6 +85,7 @@ class Desk:
         self.catalogues = Catalogues(
             upstream, mint=mint, pins=pins, on_changed=self._definitions_changed, prepare=self._prepare
         )
+        self.changes = Changes(self.catalogues, self.sessions, locked=self.locked)
 
     def label(self, session: str) -> str:
         """A short name for a session in records; a session id itself is a credential."""
@@ -116,6 +128,16 @@ class Desk:
             note=note,
         )
         self.journal.submit(Entry(record), _ignore)
+
+    def end_session(self, grant: str, name: str) -> None:
+        """A session is over: nothing of it is good any more."""
+        self.sessions.drop(grant, name)
+        self.catalogues.drop((grant, name))
+        self.book.events.forget(grant, name)
+
+    def _outcome(self, entry: Entry) -> None:
+        """Write the outcome of a call that is over for its client."""
+        self.journal.submit(entry, _ignore)
 
     def _braked(self, grant: str, number: int) -> None:
         record = Record(

@@ -45,7 +45,8 @@ class UpstreamRequest(msgspec.Struct):
     """One HTTP-shaped request to an upstream. `headers` exclude hop-by-hop, Host and length.
 
     `idempotent` allows one retry on a fresh connection, and only when no byte was written.
-    `grant` names on whose behalf it is sent; it never goes on the wire.
+    `grant` names on whose behalf it is sent; it never goes on the wire. `target` names another
+    path and query of the same origin than the one that the upstream was configured with.
     """
 
     method: str
@@ -53,6 +54,14 @@ class UpstreamRequest(msgspec.Struct):
     body: bytes
     idempotent: bool = False
     grant: str = ""
+    target: str = ""
+
+    def header(self, name: bytes) -> bytes | None:
+        """The first value of `name` (lower case), or None when it is absent."""
+        for key, value in self.headers:
+            if key == name:
+                return value
+        return None
 
 
 class Head(msgspec.Struct):
@@ -131,6 +140,10 @@ class Callback(Protocol):
     """Something to be told, with no arguments."""
 
     def __call__(self) -> object: ...
+
+
+def nothing() -> None:
+    """Do nothing: the callback of somebody who need not be told."""
 
 
 class Handler(Protocol):

@@ -7,26 +7,32 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
+from functools import partial
 
 from ostiary.audit.record import Record
-from ostiary.calls import records
-from ostiary.calls.call import Ended, Era
+from ostiary.calls.call import Era
 from ostiary.calls.journal import Entry, Reply
 from ostiary.identity.grant import Grant
+from ostiary.proxy.batch import Batch, admitted, form_of
 from ostiary.proxy.desk import Desk
-from ostiary.proxy.exchange import ClientRequest, Head, Responder, UpstreamRequest
-from ostiary.proxy.headers import SESSION, towards_upstream
-from ostiary.proxy.judge import Judge
-from ostiary.proxy.peek import JSON
-from ostiary.proxy.relay import Answering, Relay
+from ostiary.proxy.exchange import ClientRequest, Head, Responder
+from ostiary.proxy.handles.book import UNKNOWN
+from ostiary.proxy.handles.recall import MAX_METHOD
+from ostiary.proxy.headers import PLACE, SESSION, towards_upstream
+from ostiary.proxy.mirrored import Mirrored
+from ostiary.proxy.peek import JSON, is_plain_json
 from ostiary.proxy.sessions import Session
+from ostiary.proxy.streams import relay_stream
 from ostiary.proxy.turn import Turn
 from ostiary.wire import answers
+from ostiary.wire.arrays import REVISION
 from ostiary.wire.envelope import read_message
-from ostiary.wire.era import body_version, check_headers
+from ostiary.wire.era import check_headers
 from ostiary.wire.ids import id_key
 from ostiary.wire.message import Message, Refusal
-from ostiary.wire.mirror import Parameters, parameters_of
+from ostiary.wire.mirror import Parameters
+from ostiary.wire.strict import MAX_BYTES
 
 log = logging.getLogger("ostiary.proxy")
 
@@ -34,11 +40,12 @@ log = logging.getLogger("ostiary.proxy")
 class Gate:
     """Takes complete requests, and answers or relays each."""
 
-    def __init__(self, desk: Desk, local: Grant | None) -> None:
+    def __init__(self, desk: Desk, local: Grant | None, *, max_body: int = MAX_BYTES) -> None:
         """`local` is the grant of a stdio client; None where a door checks every request."""
         self._desk = desk
+        self._max_body = max_body
         self._local = local
-        self._parameters: dict[str, Parameters] = {}
+        self._mirrored = Mirrored(desk)
 
     def __call__(self, request: ClientRequest, responder: Responder) -> None:
         """Handle one request. Never raises; a fault of our own answers 500."""
@@ -53,9 +60,7 @@ class Gate:
         if grant is None:
             _plain(responder, 401, "nobody vouched for this request")
             return
-        wait = self._desk.brake.admit(grant.name)
-        if wait is not None:
-            _braked(responder, wait)
+        if self.braked(grant, responder):
             return
         sealed = request.header(SESSION)
         session_id: bytes | None = None
@@ -69,24 +74,34 @@ class Gate:
         else:
             self._stream_or_delete(request, responder, grant, session_id)
 
+    def braked(self, grant: Grant, responder: Responder) -> bool:
+        """Count a request; True for one that is too many (P2.2), which then has been answered."""
+        wait = self._desk.brake.admit(grant.name)
+        if wait is not None:
+            _braked(responder, wait)
+        return wait is not None
+
     def _post(
         self, request: ClientRequest, responder: Responder, grant: Grant, session_id: bytes | None
     ) -> None:
         """The body is plain JSON of a bounded size; large ones are read off the loop."""
-        if not _is_plain_json(request):
-            self._note_refusal(grant, _MEDIA_TYPE)
+        if not is_plain_json(request):
+            self.note_refusal(grant, _MEDIA_TYPE)
             _plain(responder, _MEDIA_TYPE.status, _MEDIA_TYPE.message)
             return
         if len(request.body) > OFF_LOOP and request.peer != "stdio":  # there, order counts
             self._read_elsewhere(request, responder, grant, session_id)
             return
-        self._read(read_message(request.body), request, responder, grant, session_id)
+        message = read_message(request.body, max_bytes=self._max_body)
+        self._read(message, request, responder, grant, session_id)
 
     def _read_elsewhere(
         self, request: ClientRequest, responder: Responder, grant: Grant, session_id: bytes | None
     ) -> None:
         """Read a large body on a thread, so that nobody else waits for it."""
-        reading = asyncio.get_running_loop().run_in_executor(None, read_message, request.body)
+        batches = self._session(grant, session_id, request.peer).version == REVISION
+        read = partial(read_message, request.body, max_bytes=self._max_body, batches=batches)
+        reading = asyncio.get_running_loop().run_in_executor(None, read)
         here = True
 
         def gone() -> None:
@@ -116,11 +131,11 @@ class Gate:
         """(1) Strict parse, (2) era and headers, (3) session, (4) the call itself."""
         # (1)
         if isinstance(message, (Refusal, tuple)):
-            refusal = message if isinstance(message, Refusal) else _BATCH
-            self._refuse(responder, grant, refusal)
+            self._not_one(message, request, responder, grant, session_id)
             return
         # (2)
-        era = check_headers(message, request.headers, parameters=self._mirrored(message, grant, request.peer))
+        repeated = self._mirrored.known(message, grant, request.peer)
+        era = check_headers(message, request.headers, parameters=repeated)
         if isinstance(era, Refusal):
             self._refuse(responder, grant, era)
             return
@@ -130,26 +145,70 @@ class Gate:
             request.headers, session_id if era == "legacy" else None, self._desk.own_headers
         )
         # (4)
-        self._message(message, era, grant, session, headers, responder)
+        go = partial(self._message, message, era, grant, session, headers, responder)
+        if repeated is None and era == "modern":  # others repeat nothing
+            self._once_listed(message, request, responder, grant, headers, go)
+        else:
+            go()
 
-    def _mirrored(self, message: Message, grant: Grant, peer: str) -> Parameters:
-        """The arguments that headers repeat, as far as the called tool's definition is known.
+    def _not_one(
+        self,
+        found: tuple[Message, ...] | Refusal,
+        request: ClientRequest,
+        responder: Responder,
+        grant: Grant,
+        session_id: bytes | None,
+    ) -> None:
+        """What is not one message is refused as a whole, but for a batch where its revision has them."""
+        session = self._session(grant, session_id, request.peer)
+        members = admitted(found, request, session)
+        if isinstance(members, Refusal):
+            self._refuse(responder, grant, members)
+            return
+        wait = self._desk.brake.admit(grant.name, len(members) - 1)  # the first one is counted
+        if wait is not None:
+            _braked(responder, wait)
+            return
+        headers = towards_upstream(request.headers, session_id, self._desk.own_headers)
+        batch = Batch(members, responder, form_of(request), self._desk.streams)
+        for message, member in zip(members, batch.members, strict=True):
+            try:
+                self._message(message, "legacy", grant, session, headers, member)
+            except Exception:  # the gate's edge, as in `__call__`, for this one member
+                log.exception("a member of a batch ended by an unexpected fault")
+                member.abort()
 
-        Tools name such headers on the modern era only. Those of a stdio client are written by
-        our own bridge, from the list that this client has seen.
-        """
-        if message.method != "tools/call" or peer == "stdio" or body_version(message) is None:
-            return ()
-        catalogue = self._desk.catalogues.known((grant.name, ""))
-        tool = catalogue.definitions.get(str(message.params["name"])) if catalogue is not None else None
-        if tool is None:
-            return ()
-        found = self._parameters.get(tool.digest)
-        if found is None:
-            if len(self._parameters) >= MAX_REMEMBERED:
-                self._parameters.clear()
-            found = self._parameters[tool.digest] = parameters_of(tool.input_schema)
-        return found
+    def _once_listed(
+        self,
+        message: Message,
+        request: ClientRequest,
+        responder: Responder,
+        grant: Grant,
+        headers: list[tuple[bytes, bytes]],
+        go: Callable[[], None],
+    ) -> None:
+        """Step (2) again for headers that only the list of tools explains; then step (4)."""
+        here = True
+
+        def gone() -> None:
+            nonlocal here
+            here = False
+
+        def told(parameters: Parameters) -> None:
+            if not here:  # nothing was decided yet, and nobody waits for it
+                return
+            try:
+                era = check_headers(message, request.headers, parameters=parameters)
+                if isinstance(era, Refusal):
+                    self._refuse(responder, grant, era)
+                else:
+                    go()
+            except Exception:  # the gate's edge, as in `__call__`
+                log.exception("a request ended by an unexpected fault")
+                _plain(responder, 500, "the gateway failed; nothing was forwarded")
+
+        responder.on_gone = gone
+        self._mirrored.ask(message, grant, headers, told)
 
     def _message(
         self,
@@ -161,6 +220,10 @@ class Gate:
         responder: Responder,
     ) -> None:
         answered = ""
+        unknown = self._desk.book.refusal(message, grant.name)
+        if unknown is not None:
+            self._refuse(responder, grant, unknown, message.method)
+            return
         if message.id is not None and message.kind == "response":
             asked = session.answered(message.id)
             if asked is None:
@@ -168,9 +231,9 @@ class Gate:
                 self._refuse(responder, grant, Refusal(-32600, 400, text, "(unasked answer)"))
                 return
             answered = asked
-        elif message.id is not None and session.exclusive and id_key(message.id) in session.runs:
-            text = "this request id is still in flight in the session"
-            self._refuse(responder, grant, Refusal(-32600, 400, text, "(id in flight)", message.id))
+        elif message.id is not None and (taken := session.taken(message.id, message.method)):
+            text = f"this request id is {taken[4:-1]} in the session"
+            self._refuse(responder, grant, Refusal(-32600, 400, text, taken, message.id))
             return
         elif message.method == "notifications/cancelled" and self._withdrawn(message, session):
             _plain(responder, 202, "")
@@ -197,48 +260,16 @@ class Gate:
     def _stream_or_delete(
         self, request: ClientRequest, responder: Responder, grant: Grant, session_id: bytes | None
     ) -> None:
-        """GET opens the server's stream, DELETE ends the session (legacy era)."""
-        desk = self._desk
+        """GET opens or resumes a stream of the server, DELETE ends the session (legacy era)."""
         session = self._session(grant, session_id, request.peer)
-        headers = towards_upstream(request.headers, session_id, desk.own_headers)
-        judge = Judge(desk, grant, session, "legacy", headers)
-        received, call_id = desk.clock(), desk.mint()
-
-        def on_head(head: Head) -> None:
-            if request.method == "DELETE" and head.status < 300:  # noqa: PLR2004 - success
-                desk.sessions.drop(grant.name, session.name)
-                desk.catalogues.drop((grant.name, session.name))
-
-        def done(ended: Ended) -> None:
-            record = Record(
-                id=call_id,
-                ts=received,
-                kind="event",
-                principal=grant.principal,
-                grant=grant.name,
-                server=desk.server,
-                method=f"HTTP {request.method}",
-                decision="allow",
-                revision=desk.policy.revision if desk.policy else "",
-                session=session.label,
-            )
-            desk.journal.submit(Entry(records.ended_as(record, ended)), _ignore)
-
-        answering = Answering(
-            message_id=None,
-            kind="stream" if request.method == "GET" else "end",
-            seal=lambda upstream_id: desk.handles.seal(upstream_id, grant.name),
-            on_head=on_head,
-            digest=desk.digest,
-            clock=desk.clock,
-            streams=desk.streams,
-        )
-        relay = Relay(answering, judge, responder, done)
-        flow = relay.flow = desk.upstream.send(
-            UpstreamRequest(request.method, headers, b"", grant=grant.name), relay
-        )
-        responder.on_pause, responder.on_resume = flow.pause, flow.resume
-        responder.on_gone = relay.cancel
+        headers = towards_upstream(request.headers, session_id, self._desk.own_headers)
+        place = request.header(PLACE) if request.method == "GET" else None
+        if place:
+            if not self._desk.book.events.known(grant.name, session.name, place):
+                self._refuse(responder, grant, _UNKNOWN_PLACE, "HTTP GET")
+                return
+            headers.append((PLACE, place))
+        relay_stream(self._desk, request.method, headers, responder, grant, session)
 
     def _unknown_session(self, request: ClientRequest, responder: Responder) -> None:
         readable = request.method == "POST" and len(request.body) <= OFF_LOOP
@@ -246,18 +277,19 @@ class Gate:
         message_id = message.id if isinstance(message, Message) else None
         grant = request.grant or self._local
         if grant is not None:
-            self._note_refusal(grant, _UNKNOWN_SESSION)
+            self.note_refusal(grant, _UNKNOWN_SESSION)
         if message_id is None:
             _plain(responder, 404, "unknown session")
         else:
             _json(responder, 404, answers.error(message_id, -32600, _UNKNOWN_SESSION.message))
 
-    def _refuse(self, responder: Responder, grant: Grant, refusal: Refusal) -> None:
+    def _refuse(self, responder: Responder, grant: Grant, refusal: Refusal, method: str = "") -> None:
         """Answer what is not acted on, and leave a record that it was refused."""
-        self._note_refusal(grant, refusal)
+        self.note_refusal(grant, refusal, method)
         _json(responder, refusal.status, answers.refusal(refusal))
 
-    def _note_refusal(self, grant: Grant, refusal: Refusal) -> None:
+    def note_refusal(self, grant: Grant, refusal: Refusal, method: str = "") -> None:
+        """Leave a record of a message that is not acted on."""
         desk = self._desk
         record = Record(
             id=desk.mint(),
@@ -266,6 +298,7 @@ class Gate:
             principal=grant.principal,
             grant=grant.name,
             server=desk.server,
+            method=method[:MAX_METHOD],
             decision="deny",
             rules=(refusal.rule,),
             reasons=(f"refused with {refusal.code}",),
@@ -274,27 +307,14 @@ class Gate:
         desk.journal.submit(Entry(record), _ignore)
 
 
-MAX_REMEMBERED = 4_096
-
 OFF_LOOP = 256 * 1024
 """Bodies over this size, in bytes, are not read on the event loop."""
 
 _MEDIA_TYPE = Refusal(
     -32600, 415, "the body must be application/json in UTF-8, without a content encoding", "(media type)"
 )
+_UNKNOWN_PLACE = Refusal(-32602, 400, "Last-Event-ID names no event of this session", UNKNOWN)
 _UNKNOWN_SESSION = Refusal(-32600, 404, "unknown session: initialize again", "(unknown session)")
-_BATCH = Refusal(-32600, 400, "batches are not accepted here", "(batch)")
-
-
-def _is_plain_json(request: ClientRequest) -> bool:
-    """One JSON type, UTF-8 or no charset, and no encoding: then there is one way to read it."""
-    encoding = request.header(b"content-encoding")
-    kind = request.header(b"content-type") or b""
-    if encoding is not None and encoding.lower() != b"identity":
-        return False
-    name, _, parameters = kind.partition(b";")
-    charset = parameters.replace(b" ", b"").replace(b'"', b"").lower()
-    return name.strip().lower() == JSON and charset in (b"", b"charset=utf-8")
 
 
 def _ignore(_reply: Reply) -> None:

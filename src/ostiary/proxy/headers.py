@@ -16,7 +16,6 @@ REQUEST = frozenset(
         b"mcp-protocol-version",
         b"mcp-method",
         b"mcp-name",
-        b"last-event-id",
         b"traceparent",
         b"tracestate",
         b"user-agent",
@@ -35,6 +34,8 @@ ANSWER = frozenset(
 )
 PARAM = b"mcp-param-"
 SESSION = b"mcp-session-id"
+PLACE = b"last-event-id"
+"""Where in a stream to resume; forwarded with a GET only, once it is known to be the client's."""
 
 _OF_THE_SESSION = frozenset({SESSION, b"mcp-protocol-version"})
 _OF_A_MESSAGE: tuple[Header, ...] = (

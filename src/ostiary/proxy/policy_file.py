@@ -107,6 +107,7 @@ class Reloader:
             log.warning("%s; the policy in force stays", read.message)
             self._desk.note("policy-rejected", str(self._file), reasons=("the changed file is not valid",))
         elif self._desk.policy is None or read.revision != self._desk.policy.revision:
-            self._desk.policy = read
+            before, self._desk.policy = self._desk.policy, read
             self._desk.note("policy-activated", str(self._file))
             log.warning("policy %s is in force: %s", self._file, read.revision)
+            self._desk.changes.announce(before, read)

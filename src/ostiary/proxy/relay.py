@@ -9,21 +9,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-
-import msgspec
+from typing import Literal
 
 from ostiary.audit.record import Status
 from ostiary.calls.call import Ended
 from ostiary.errors import UpstreamFault
+from ostiary.proxy.answering import Answering
 from ostiary.proxy.exchange import Flow, Head, Responder
 from ostiary.proxy.headers import SESSION, towards_client
 from ostiary.proxy.judge import MAX_ANSWER, WITHHELD, Judge
-from ostiary.proxy.keepalive import KeepAlive
 from ostiary.proxy.peek import (
     JSON,
-    Expected,
     Mode,
     compressed,
+    error_of,
     in_utf8,
     mode_of,
     plain_event,
@@ -31,7 +30,6 @@ from ostiary.proxy.peek import (
     status_of,
 )
 from ostiary.wire import answers, sse
-from ostiary.wire.message import MessageId
 
 log = logging.getLogger("ostiary.proxy")
 
@@ -42,21 +40,6 @@ MAX_UNREAD = 16 * 1024 * 1024
 
 UNANSWERED = "the upstream ended its event stream without an answer"
 UNREADABLE = "the upstream's answer is neither JSON nor an event stream"
-
-
-class Answering(msgspec.Struct):
-    """What a relay needs to know of the message that it answers.
-
-    `message_id` is None for everything but requests: only those get a JSON-RPC answer.
-    """
-
-    message_id: MessageId | None
-    kind: Expected
-    seal: Callable[[bytes], bytes]
-    on_head: Callable[[Head], None]
-    digest: Callable[[bytes], str]
-    clock: Callable[[], int]
-    streams: KeepAlive
 
 
 class Relay:
@@ -107,11 +90,6 @@ class Relay:
         self.flow: Flow | None = None
         self.written = False
 
-    @property
-    def answered(self) -> bool:
-        """False where an event stream ended without the answer: it may be resumed elsewhere."""
-        return self._mode != "events" or self._status is not None
-
     # The upstream's side: what the sink is told.
 
     def head(self, head: Head) -> None:
@@ -133,8 +111,19 @@ class Relay:
             self._finish_or_abort()
             self._close(self._status, "")
             return
+        if self._can_resume and fault.written:
+            # As if the server had closed it: the client goes on where it was.
+            self._finish_or_abort()
+            self._part(fault.message)
+            return
         self._report(fault.message)
         self._close("unknown" if fault.written else "not_sent", "", fault.message)
+
+    @property
+    def _can_resume(self) -> bool:
+        """Whether the client of an event stream can ask for the rest of it elsewhere."""
+        waited = self._status is None and self._answering.message_id is not None
+        return waited and self._mode == "events" and self._started and self._resumable
 
     # The client's side.
 
@@ -152,6 +141,17 @@ class Relay:
     def abandon(self) -> None:
         """Wait no longer for an answer that nobody reads."""
         self._drop("unknown", "the client went away before the answer")
+
+    def insert(self, message: bytes) -> bool:
+        """Write a message of the gate's own between two events; False where no event stream is open.
+
+        It carries no id, so that resuming points stay the upstream's.
+        """
+        if self._done is None or self._events is None or self.responder is None:
+            return False
+        self.responder.write(sse.event(message))
+        self.written = True
+        return True
 
     def keep_alive(self) -> None:
         """Write a comment to a stream that has been silent for a while."""
@@ -192,7 +192,7 @@ class Relay:
             return
         self._answering.on_head(head)
         judge = self._judge
-        self._mode = mode_of(head, self._answering.kind, lists=judge.lists, unguarded=judge.open)
+        self._mode = mode_of(head, self._answering.kind, lists=judge.read, unguarded=judge.open)
         match self._mode:
             case "events":
                 self._events = sse.SseParser(max_event=MAX_ANSWER)
@@ -259,18 +259,20 @@ class Relay:
 
     def _event(self, event: sse.Event) -> bytes:
         self._resumable = self._resumable or bool(event.id)
-        if not event.data:
-            return self._plain(event)
-        kept = self._judge.message(event.data)
+        kept = self._judge.message(event.data) if event.data else event.data
+        if event.data:
+            self._note_answer()
+            if kept is None:
+                return b""
+        if event.id and self.responder is not None:
+            self._judge.passed(event.id)
+        return self._plain(event) if kept is event.data else sse.replace_data(event, kept or b"")
+
+    def _note_answer(self) -> None:
         closed = self._judge.closed
         if closed is not None and self._status is None:
             self._status = status_of(closed, 200)
             self._tee(closed)
-        if kept is None:
-            return b""
-        if kept is not event.data:
-            return sse.replace_data(event, kept)
-        return self._plain(event)
 
     def _plain(self, event: sse.Event) -> bytes:
         if self._judge.open:
@@ -283,14 +285,19 @@ class Relay:
         """The end of an answer. A request must not be left without one."""
         if self._events is not None and not self._end_events(self._events):
             return
-        if self.responder is not None:
-            self.responder.finish()
         body = b"".join(self._buffer)
         if self._status is None and self._mode != "events":
             cut = self._seen > TEE
             self._status = "ok" if cut else status_of(body, self._http_status)
+            if not cut and self._status == "ok":
+                self._judge.glance(body)
+        if self.responder is not None:
+            self.responder.finish()
+        if self._status is None and self._answering.message_id is not None:
+            self._part("")
+            return
         digest = self._answering.digest(body) if body and self._seen <= TEE else ""
-        status = self._status or ("unknown" if self._answering.message_id is not None else "ok")
+        status = self._status or "ok"
         self._close(status, digest)
 
     def _end_events(self, events: sse.SseParser) -> bool:
@@ -322,15 +329,14 @@ class Relay:
 
     def _judged(self, body: bytes) -> bytes | None:
         """A JSON body must be the answer to this request; with an error status, an error will do."""
-        if self._judge.open:
-            self._judge.message(body)
-            return body
         kept = self._judge.message(body)
         if self._judge.closed is not None:
             return kept
-        if self._http_status < 400 or self._judge.lists:  # noqa: PLR2004 - the HTTP class
+        if self._judge.open and not self._judge.always:
+            return body
+        if self._http_status < 400:  # noqa: PLR2004 - the HTTP class
             return None
-        return body if plain_id(body) is None else None
+        return error_of(body, kept, lists=self._judge.lists)
 
     def _refuse(self, reason: str) -> None:
         """End an answer that may not be passed on; the call itself did reach the upstream."""
@@ -371,9 +377,19 @@ class Relay:
         if self.flow is not None:
             self.flow.cancel()
 
-    def _close(self, status: Status, digest: str, note: str = "") -> None:
+    def _part(self, note: str) -> None:
+        """The stream is over, and the answer may come on another one."""
+        self._judge.parted()
+        self._close("unknown", "", note, "stream")
+
+    def _close(
+        self, status: Status, digest: str, note: str = "", later: Literal["", "task", "stream"] = ""
+    ) -> None:
+        if self._judge.task is not None:
+            later = "task"
         done, self._done = self._done, None
         self._buffer = []
         self._answering.streams.discard(self)
         if done is not None:
-            done(Ended(status, self._answering.clock(), self._http_status, self._size, digest, note))
+            at = self._answering.clock()
+            done(Ended(status, at, self._http_status, self._size, digest, note, later))

@@ -17,9 +17,12 @@ MAX_BYTES = 1024 * 1024 + 1
 
 
 class Watch:
-    """Polls one file. `changed` gets content that was read twice alike, `SETTLE` seconds apart."""
+    """Polls one file. `changed` gets content that was read twice alike, `SETTLE` seconds apart.
 
-    __slots__ = ("_changed", "_known", "_loop", "_path", "_pending", "_timer")
+    `read` says what counts as its content, and returns None while there is none.
+    """
+
+    __slots__ = ("_changed", "_known", "_loop", "_path", "_pending", "_read", "_timer")
 
     def __init__(
         self,
@@ -27,16 +30,19 @@ class Watch:
         path: Path,
         known: bytes,
         changed: Callable[[bytes], None],
+        *,
+        read: Callable[[Path], bytes | None] | None = None,
     ) -> None:
         self._loop = loop
         self._path = path
         self._known = known
         self._pending: bytes | None = None
         self._changed = changed
+        self._read = read or read_bounded
         self._timer = loop.call_later(PERIOD, self._look)
 
     def _look(self) -> None:
-        content = read_bounded(self._path)
+        content = self._read(self._path)
         delay = PERIOD
         if content is None or content == self._known:
             self._pending = None

@@ -5,21 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import cast
 
-from ostiary.calls.call import Call, Consulted, Emptied, Ended, Outcome, Refused
+from ostiary.calls.call import Call, Consulted, Emptied, Ended, NoCatalogue, Outcome, Refused
 from ostiary.calls.driver import Run
 from ostiary.calls.journal import Entry, Reply
 from ostiary.errors import GatewayFault, UpstreamFault
 from ostiary.identity.grant import Grant
+from ostiary.policy.decision import Charge
+from ostiary.proxy.answering import Answering
 from ostiary.proxy.catalogue import Asking
+from ostiary.proxy.changes import LISTEN, Listener
 from ostiary.proxy.desk import Desk
 from ostiary.proxy.exchange import Head, Header, Responder, UpstreamRequest
-from ostiary.proxy.headers import for_own_request
+from ostiary.proxy.headers import SESSION, for_own_request
 from ostiary.proxy.judge import Judge
 from ostiary.proxy.peek import JSON
-from ostiary.proxy.relay import Answering, Relay
+from ostiary.proxy.relay import Relay
 from ostiary.proxy.sessions import Session
 from ostiary.wire import answers
 from ostiary.wire.ids import id_key
+from ostiary.wire.message import Message
 
 STORE = 4503
 UPSTREAM = 4502
@@ -37,9 +41,12 @@ class Turn:
 
     __slots__ = (
         "_desk",
+        "_done",
         "_grant",
         "_headers",
+        "_judge",
         "_left",
+        "_over",
         "_relay",
         "_responder",
         "_session",
@@ -62,8 +69,11 @@ class Turn:
         self._headers = headers
         self._responder = responder
         self._relay: Relay | None = None
+        self._judge: Judge | None = None
+        self._done: Callable[[Ended], None] | None = None
         self._started = False
         self._left = False
+        self._over = False
         self.run = Run(call, self)
 
     def start(self) -> None:
@@ -83,8 +93,15 @@ class Turn:
             done(known)
             return
         headers = for_own_request(self._headers, self._desk.own_headers)
-        meta = _meta(call) if call.era == "modern" else None
-        catalogues.consult(Asking(link, headers, meta), done)
+        meta = own_meta(call.message) if call.era == "modern" else None
+
+        def read(consulted: Consulted) -> None:
+            if isinstance(consulted, NoCatalogue) and consulted.gone and self._session.name:
+                self._over = True
+                self._end_session()
+            done(consulted)
+
+        catalogues.consult(Asking(link, headers, meta), read)
 
     def write(self, entry: Entry, done: Callable[[Reply], None]) -> None:
         self._desk.journal.submit(entry, done)
@@ -92,7 +109,7 @@ class Turn:
     def forward(self, call: Call, done: Callable[[Ended], None]) -> None:
         desk, message, responder = self._desk, call.message, self._responder
         own = id_key(message.id) if message.kind == "request" and message.id is not None else None
-        judge = Judge(desk, self._grant, self._session, call.era, self._headers, own, message.method)
+        judge = self._judge = Judge(desk, self._grant, self._session, call.era, self._headers, own, call)
         answering = Answering(
             message_id=message.id if message.kind == "request" else None,
             kind=message.kind,
@@ -102,7 +119,10 @@ class Turn:
             clock=desk.clock,
             streams=desk.streams,
         )
-        relay = self._relay = Relay(answering, judge, responder, done)
+        self._done = done
+        relay = self._relay = Relay(answering, judge, responder, self._ended)
+        if message.method == LISTEN and call.era == "modern":
+            desk.changes.add(Listener(call.grant, relay, self._session, message, judge))
         request = UpstreamRequest("POST", self._headers, message.raw, grant=call.grant)
         self._started = True
         try:
@@ -115,21 +135,32 @@ class Turn:
         if self._left:
             self._orphan(relay)
 
+    def entrust(self, call: Call, charges: tuple[Charge, ...]) -> None:
+        assert self._judge is not None  # noqa: S101 - only forwarded calls come to that
+        if self._judge.task is not None:
+            self._desk.book.tasks.entrust(self._judge.task, charges)
+        else:
+            self._desk.book.entrust(self._judge.context, charges)
+
     def finish(self, call: Call, outcome: Outcome) -> None:
         message = call.message
         if message.kind == "request" and message.id is not None:
-            unanswered = self._relay is not None and not self._relay.answered
-            self._session.end(message.id, self.run, owed=unanswered)
+            self._session.end(message.id, self.run)
         if self._relay is not None:
             self._desk.orphans.discard(self._relay)
+            if message.method == LISTEN:
+                self._desk.changes.discard(self._relay)
             self._relay.give_up()
             self._relay = None  # it knows this turn: together they would wait for the collector
+            self._judge = self._done = None
         if self._started:
             return
         self._started = True
         if message.kind != "request" or message.id is None:
             status = 202 if message.kind == "notification" else 403
             self._answer(b"", status)
+        elif self._over:  # a client starts anew on this status, and on this only
+            self._answer(answers.error(message.id, -32600, "the server no longer knows this session"), 404)
         elif isinstance(outcome, Refused):
             self._answer(self._refusal(call, outcome))
         elif isinstance(outcome, Emptied):
@@ -145,10 +176,26 @@ class Turn:
     def _seal(self, upstream_id: bytes) -> bytes:
         return self._desk.handles.seal(upstream_id, self._grant.name)
 
+    def _ended(self, ended: Ended) -> None:
+        """The answer is over. What may still come, or come again, is judged by what is kept here."""
+        judge, done, message_id = self._judge, self._done, self.run.call.message.id
+        if judge is not None and message_id is not None and self.run.call.message.kind == "request":
+            kept = ended.later == "stream" or judge.session.resumable
+            self._session.end(message_id, self.run, judge.context if kept else None)
+        if done is not None:
+            done(ended)
+
     def _on_head(self, head: Head) -> None:
+        if self._judge is not None and self.run.call.message.method == "initialize":
+            opened = head.header(SESSION)
+            if opened is not None:
+                name = opened.decode("latin-1")
+                self._judge.session = self._desk.sessions.get(self._grant.name, name, exclusive=True)
         if head.status == 404 and self._session.name:  # noqa: PLR2004 - session is gone
-            self._desk.sessions.drop(self._grant.name, self._session.name)
-            self._desk.catalogues.drop((self._grant.name, self._session.name))
+            self._end_session()
+
+    def _end_session(self) -> None:
+        self._desk.end_session(self._grant.name, self._session.name)
 
     def _gone(self) -> None:
         """The client went away: a cancel on the modern era, nothing on the legacy one."""
@@ -188,9 +235,9 @@ class Turn:
         self._responder.finish()
 
 
-def _meta(call: Call) -> Mapping[str, object]:
+def own_meta(message: Message) -> Mapping[str, object]:
     """The part of a modern request's `_meta` that our own request must repeat."""
-    meta = call.message.params.get("_meta")
+    meta = message.params.get("_meta")
     if not isinstance(meta, Mapping):
         return {}
     known = cast("Mapping[str, object]", meta)

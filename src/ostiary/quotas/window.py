@@ -127,6 +127,8 @@ class Sliding:
         if not times or at > times[-1]:
             times.append(at)
             self._amounts.append(amount)
+        elif at == times[-1] and self._head < len(times):  # another call of the same transaction
+            self._amounts[-1] = plus(self._amounts[-1], amount)
         else:
             where = bisect_left(times, at, self._head)
             if where < len(times) and times[where] == at:

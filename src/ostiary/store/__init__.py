@@ -3,5 +3,6 @@
 `state` finds and guards the directory, `keys` and `clock` belong to it. `sqlite` is the
 transaction everything else serves: reserve, record, commit. `tick` runs it once per tick of an
 event loop, `view` is what memory knows of the journal, `upkeep` syncs, checks the disk and signs
-checkpoints beside it, `instances` tells live processes from dead ones. `query` and `verify` read.
+checkpoints beside it, `handles` keeps what outlives a session, `instances` tells live processes
+from dead ones. `query` and `verify` read.
 """

@@ -92,8 +92,10 @@ class BootClock:
         if correction:
             most = elapsed * SLEW_PPM // 1_000_000
             now += max(-most, min(most, correction))
-        self._floor = max(self._floor, now)
-        return self._floor
+        if now < self._floor:
+            return self._floor
+        self._floor = now
+        return now
 
     def anchor(self) -> Anchor:
         """Where the clock stands, to be stored."""

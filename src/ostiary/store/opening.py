@@ -15,6 +15,7 @@ from ostiary.errors import GatewayFault
 from ostiary.store import instances
 from ostiary.store.clock import Anchor, BootClock, Clock
 from ostiary.store.connection import Durability, connect, database_fault
+from ostiary.store.handles import HandleTable
 from ostiary.store.keys import load_keys
 from ostiary.store.migrate import migrate
 from ostiary.store.sqlite import SNAPSHOT_ROWS, SqliteStore, insert, save_anchor
@@ -59,6 +60,9 @@ def open_store(
                 clock.resume(Anchor("", 0, view.at))
             # 4. Calls of dead processes have an unknown outcome; this process is on the list.
             _enter(connection, view, instance, state, clock)
+            # 5. Handles that are over are forgotten.
+            handles = HandleTable(state, clock.now)
+            handles.open(connection)
             connection.execute("PRAGMA busy_timeout = 0")
         except sqlite3.Error as error:
             raise database_fault(state.database, error) from error
@@ -73,6 +77,7 @@ def open_store(
             instance=instance,
             keys=keys,
             clock=clock,
+            handles=handles,
             durability=durability,
             snapshot_rows=snapshot_rows,
             snapshot_seq=snapshot_seq,

@@ -21,6 +21,7 @@ from ostiary.policy.decision import Charge
 from ostiary.quotas.ledger import SECOND, Reservation
 from ostiary.store.clock import Clock
 from ostiary.store.connection import Durability, is_busy, meaning
+from ostiary.store.handles import HandleTable
 from ostiary.store.instances import Instance
 from ostiary.store.keys import Keys
 from ostiary.store.state import StateDir
@@ -71,6 +72,7 @@ class SqliteStore:
         instance: Instance,
         keys: Keys,
         clock: Clock,
+        handles: HandleTable,
         durability: Durability,
         snapshot_rows: int = SNAPSHOT_ROWS,
         snapshot_seq: int = 0,
@@ -78,6 +80,7 @@ class SqliteStore:
         self.state = state
         self.keys = keys
         self.clock = clock
+        self.handles = handles
         self.durability: Durability = durability
         self.instance = instance
         self.view = view
@@ -100,6 +103,11 @@ class SqliteStore:
     def healthy(self) -> bool:
         """Whether calls can be recorded, and so allowed."""
         return not self.trouble
+
+    @property
+    def waiting(self) -> bool:
+        """Whether something besides entries is to be written."""
+        return self.handles.waiting
 
     @property
     def needs_thread(self) -> bool:
@@ -155,9 +163,14 @@ class SqliteStore:
         for entry in entries:
             batch.answers.append(self._enter(entry, at, batch, refused))
         insert(self._connection, batch.rows)
+        kept = self.handles.waiting
+        if kept:
+            self.handles.write(self._connection)
         # 5. Durable from here on.
         self._connection.execute("COMMIT")
         # 6. Memory now knows these rows.
+        if kept:
+            self.handles.written()
         self._stale = False
         self._advance(batch.rows)
 
@@ -251,6 +264,7 @@ class SqliteStore:
 
     def _undo(self, batch: _Batch) -> None:
         """Take everything back that the transaction did, in memory and in the database."""
+        self.handles.undone()
         if self._connection.in_transaction:
             try:
                 self._connection.execute("ROLLBACK")
@@ -314,6 +328,7 @@ class SqliteStore:
         except (sqlite3.Error, GatewayFault) as error:
             self._failed = meaning(error) if isinstance(error, sqlite3.Error) else error.message
         finally:
+            self.handles.close()
             self._connection.close()
             self.instance.close()
 
@@ -323,6 +338,7 @@ class SqliteStore:
         try:
             self.view.catch_up(self._connection)
             self._save_snapshot()
+            self.handles.write(self._connection)
             ended = "UPDATE instances SET ended = ? WHERE id = ?"
             self._connection.execute(ended, (self.clock.now(), self.instance.id))
             self._connection.execute("COMMIT")

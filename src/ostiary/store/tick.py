@@ -5,6 +5,9 @@ in the loop. When it would have to wait (another process, syncing, a snapshot, a
 over) it runs on one writer thread, and what arrives meanwhile forms the next transaction. There
 is at most one transaction at a time, so entries are answered in the order they came, whichever
 way they went.
+
+Rows that nobody waits for (the outcome of a call that holds nothing) go with the next transaction,
+or with one of their own a moment later: they would cost as much as the row that was waited for.
 """
 
 from __future__ import annotations
@@ -21,6 +24,9 @@ from ostiary.store.sqlite import BUSY_MS, LockBusyError
 
 Done = Callable[[Reply], None]
 
+MOMENT = 0.005
+"""Seconds that a row for which nobody waits is kept at most before its transaction begins."""
+
 
 class Store(Protocol):
     """What the journal needs of a store; see `SqliteStore`."""
@@ -31,6 +37,11 @@ class Store(Protocol):
     @property
     def needs_thread(self) -> bool:
         """Whether the next transaction would hold up the loop."""
+        ...
+
+    @property
+    def waiting(self) -> bool:
+        """Whether something besides entries is to be written."""
         ...
 
     def commit(self, entries: list[Entry | None], *, wait_ms: int = BUSY_MS) -> list[Reply]:
@@ -51,6 +62,8 @@ class TickJournal:
         self._callbacks: list[Done] = []
         self._answers: deque[tuple[Done, Reply]] = deque()
         self._scheduled = False
+        self._due = False  # something is waited for
+        self._timer: asyncio.TimerHandle | None = None
         self._writing = False
         self._closed = False
         self._idle = asyncio.Event()
@@ -67,24 +80,52 @@ class TickJournal:
             return
         self._entries.append(entry)
         self._callbacks.append(done)
+        if entry is None or not entry.late:
+            self.wake()
+        elif self._timer is None:
+            self._idle.clear()
+            self._timer = self._loop.call_later(MOMENT, self._moment_over)
+
+    def wake(self) -> None:
+        """Have a transaction in this tick for what the store itself has waiting."""
+        self._due = True
         if not self._scheduled and not self._writing:
             self._scheduled = True
             self._idle.clear()
             self._loop.call_soon(self._flush)
 
+    def hurry(self) -> None:
+        """Write what the store itself has waiting now, or this tick where that could take a while."""
+        if self._writing or self._needs_thread():
+            self.wake()
+            return
+        try:
+            self._store.commit([], wait_ms=0)
+        except LockBusyError:
+            self.wake()
+
+    def _moment_over(self) -> None:
+        self._timer = None
+        if self._entries:
+            self.wake()
+
     async def close(self) -> None:
         """Refuse new entries and wait until every queued one is answered."""
         self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._moment_over()
+        self._go_on()
         await self._idle.wait()
         if self._thread is not None:
             self._thread.shutdown(wait=True)
             self._thread = None
 
     def _flush(self) -> None:
-        self._scheduled = False
+        self._scheduled = self._due = False
         entries, callbacks = self._entries, self._callbacks
         self._entries, self._callbacks = [], []
-        if not any(entries):  # places in the order, nothing to write
+        if not any(entries) and not self._store.waiting:  # places in the order, nothing to write
             self._answer(callbacks, [Committed() for _ in entries])
             return
         if self._needs_thread():
@@ -141,10 +182,10 @@ class TickJournal:
     def _go_on(self) -> None:
         if self._scheduled or self._writing:
             return
-        if self._entries:
+        if self._due:
             self._scheduled = True
             self._loop.call_soon(self._flush)
-        elif not self._answers:
+        elif not (self._entries or self._answers):
             self._idle.set()
 
 

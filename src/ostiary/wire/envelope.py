@@ -12,6 +12,7 @@ from typing import cast
 import msgspec
 
 from ostiary.wire.message import Message, MessageId, Refusal
+from ostiary.wire.revisions import PROTOCOL_VERSION, is_removed
 from ostiary.wire.strict import (
     INVALID_PARAMS,
     INVALID_REQUEST,
@@ -30,8 +31,6 @@ MAX_ID = 2**53 - 1
 """Largest integer id, either sign: beyond it two ids are one in JavaScript."""
 
 MAX_BATCH = 32
-
-PROTOCOL_VERSION = "io.modelcontextprotocol/protocolVersion"
 
 _ENVELOPE_KEYS = frozenset({"jsonrpc", "id", "method", "params", "result", "error"})
 _PARAM_KEYS = frozenset(
@@ -66,8 +65,12 @@ _META_KEYS = frozenset(
         "io.modelcontextprotocol/clientInfo",
         "io.modelcontextprotocol/clientCapabilities",
         "io.modelcontextprotocol/logLevel",
+        "io.modelcontextprotocol/related-task",
         "io.modelcontextprotocol/subscriptionId",
     }
+)
+_FILTER_KEYS = frozenset(
+    {"toolsListChanged", "promptsListChanged", "resourcesListChanged", "resourceSubscriptions", "taskIds"}
 )
 _MEMO_ENTRIES = 1024
 _MEMO_KEYS = 32
@@ -105,6 +108,7 @@ class _Level:
 _envelope_level = _Level(_ENVELOPE_KEYS, INVALID_REQUEST)
 _params_level = _Level(_PARAM_KEYS, INVALID_PARAMS)
 _meta_level = _Level(_META_KEYS, INVALID_PARAMS)
+_filter_level = _Level(_FILTER_KEYS, INVALID_PARAMS)
 
 
 def read_message(
@@ -182,7 +186,7 @@ def _call(data: bytes, envelope: Mapping[str, object], message_id: MessageId | N
         _params_level.check(params)
         _check_meta(params)
     check = _SHAPES.get(method)
-    if check is not None:
+    if check is not None and not is_removed(method, params):
         check(params)
     kind = "notification" if message_id is None else "request"
     return Message(data, kind, envelope, method, message_id, params)
@@ -311,6 +315,13 @@ def _progress(params: Mapping[str, object]) -> None:
     _token(params.get("progressToken"), "progressToken")
 
 
+def _listen(params: Mapping[str, object]) -> None:
+    """What is listened to is decided part by part, so each part has one name."""
+    wanted = params.get("notifications")
+    if type(wanted) is dict:
+        _filter_level.check(cast("dict[str, object]", wanted))
+
+
 def _any(params: Mapping[str, object]) -> None:
     """No member of these is looked at by the gate."""
 
@@ -329,7 +340,7 @@ _REQUESTS: Mapping[str, Shape] = {
     "logging/setLevel": _level,
     "initialize": _initialize,
     "server/discover": _any,
-    "subscriptions/listen": _any,
+    "subscriptions/listen": _listen,
     "tasks/get": _task,
     "tasks/result": _task,
     "tasks/update": _task,

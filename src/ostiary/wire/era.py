@@ -9,17 +9,18 @@ let something in front of or behind the gate decide about another call, so it is
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Literal
 
-from ostiary.wire.envelope import PROTOCOL_VERSION
 from ostiary.wire.message import Message, Refusal, as_object
 from ostiary.wire.mirror import Parameters, decode_value, mismatch, subject
+from ostiary.wire.revisions import LEGACY_VERSIONS, PROTOCOL_VERSION, is_removed
 from ostiary.wire.strict import INVALID_PARAMS, INVALID_REQUEST
 
+METHOD_NOT_FOUND = -32601
 HEADER_MISMATCH = -32020
 UNSUPPORTED_VERSION = -32022
 
-LEGACY_VERSIONS = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
 MODERN_VERSIONS = ("2026-07-28",)
 
 Era = Literal["legacy", "modern"]
@@ -56,8 +57,9 @@ def check_headers(
     # 2. The era: header and body together.
     era = _era(message, found.get(VERSION_HEADER), supported)
     if era == "modern":
-        # 3. What the headers mirror.
-        return _mirrored(message, found) or _parameters(message, headers, parameters) or era
+        # 3. What the headers mirror. 4. Whether the revision has the method.
+        refusal = _mirrored(message, found) or _parameters(message, headers, parameters)
+        return refusal or _no_method(message) or era
     if era == "legacy":
         return _legacy(message, found) or era
     return era
@@ -70,7 +72,7 @@ def body_era(message: Message, *, supported: Sequence[str] = MODERN_VERSIONS) ->
         return "legacy"
     if version not in supported:
         return _unsupported(message, version, supported)
-    return "modern"
+    return _no_method(message) or "modern"
 
 
 def body_version(message: Message) -> str | None:
@@ -88,11 +90,18 @@ def _read(headers: Headers, message: Message) -> dict[bytes, str] | Refusal:
             continue
         if name in found:
             return _mismatch(message, f"header {shown} is given twice")
-        text = value.strip(_OWS).decode("latin-1")
-        if not text.isascii() or not text.isprintable():
+        text = _visible(value)
+        if text is None:
             return _mismatch(message, f"header {shown} is not visible ASCII")
         found[name] = text
     return found
+
+
+@lru_cache(maxsize=1024)
+def _visible(value: bytes) -> str | None:
+    """A header value as text, or None when it is not visible ASCII. The same few come with every call."""
+    text = value.strip(_OWS).decode("latin-1")
+    return text if text.isascii() and text.isprintable() else None
 
 
 def _era(message: Message, header: str | None, supported: Sequence[str]) -> Era | Refusal:
@@ -168,6 +177,13 @@ def _parameters(message: Message, headers: Headers, parameters: Parameters | Non
     arguments = as_object(message.params.get("arguments")) or {}
     fault = mismatch(parameters, arguments, headers)
     return None if fault is None else _mismatch(message, fault)
+
+
+def _no_method(message: Message) -> Refusal | None:
+    if not is_removed(message.method, message.params):
+        return None
+    text = f"revision {MODERN_VERSIONS[0]} has no `{message.method}`"
+    return Refusal(METHOD_NOT_FOUND, 404, text, "(removed method)", message.id)
 
 
 def _unsupported(message: Message, version: str, supported: Sequence[str]) -> Refusal:

@@ -51,6 +51,10 @@ class LineSplitter:
         is dropped without being kept.
         """
         found: list[bytes | TooLong] = []
+        if not self._buffer and data.find(b"\n") == len(data) - 1:  # one whole line, as nearly always
+            if data:
+                self._end(data[:-1], found)
+            return found
         self._buffer += data
         start = 0
         while (end := self._buffer.find(b"\n", max(start, self._scan))) >= 0:

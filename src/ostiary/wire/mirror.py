@@ -6,7 +6,6 @@ Source: MCP 2026-07-28, streamable HTTP, standard and custom headers; SEP-2243.
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -81,18 +80,17 @@ def encode_value(value: str) -> str:
 def decode_value(value: str) -> str | None:
     """What a header value stands for, or None where it is malformed.
 
-    Only the one spelling that an encoder writes is read: standard alphabet, full padding, no
-    spare bits.
+    A value without both ends of the wrapper stands for itself. Inside, only the one spelling that
+    an encoder writes is read: standard alphabet, full padding, no spare bits.
     """
-    if not value.startswith(_PREFIX):
+    wrapped = value.startswith(_PREFIX) and value.endswith(_SUFFIX)
+    if not wrapped or len(value) < len(_PREFIX) + len(_SUFFIX):
         return value
     payload = value[len(_PREFIX) : -len(_SUFFIX)]
-    if not value.endswith(_SUFFIX) or len(value) < len(_PREFIX) + len(_SUFFIX):
-        return None
     try:
         decoded = base64.b64decode(payload, validate=True)
         text = decoded.decode("utf-8")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # not base64, not even ASCII, or not UTF-8 inside
         return None
     return text if base64.b64encode(decoded).decode("ascii") == payload else None
 
@@ -135,7 +133,7 @@ def mismatch(
             continue
         if written is None:
             return f"{shown} repeats an argument that the body does not have"
-        text = decode_value(sent[0].strip(b" \t").decode("latin-1"))
+        text = decode_value(spelled) if (spelled := _visible(sent[0])) is not None else None
         if text is None or not (text == written or _same_integer(parameter, value, text)):
             return f"{shown} differs from the argument that it repeats"
     return None
@@ -153,6 +151,15 @@ def mirrored_headers(message: Message, parameters: Parameters = ()) -> list[tupl
         if written is not None:
             headers.append((parameter.header, encode_value(written).encode("ascii")))
     return headers
+
+
+def _visible(value: bytes) -> str | None:
+    """A header value without the white space around it; None for other than visible ASCII.
+
+    Such bytes are Latin-1 to one reader and UTF-8 to the next; an encoder writes base64 instead.
+    """
+    text = value.strip(b" \t").decode("latin-1")
+    return text if text.isascii() and text.isprintable() else None
 
 
 def _at(arguments: Mapping[str, object], path: Sequence[str]) -> object:

@@ -30,7 +30,7 @@ class Event(msgspec.Struct, frozen=True):
 
     `data` is None where nothing is dispatched (comments, a lone id or retry); data lines are
     joined by LF. `id` is the block's own id field, not the last one seen; `retry` is in
-    milliseconds.
+    milliseconds. `marked` tells that `raw` begins with the byte order mark of its stream.
     """
 
     raw: bytes
@@ -38,14 +38,16 @@ class Event(msgspec.Struct, frozen=True):
     event: str = "message"
     id: bytes | None = None
     retry: int | None = None
+    marked: bool = False
 
 
 class _Block:
     """The fields of the block that is being read."""
 
-    __slots__ = ("data", "event", "id", "retry")
+    __slots__ = ("data", "event", "id", "marked", "retry")
 
     def __init__(self) -> None:
+        self.marked = False
         self.data: list[bytes] = []
         self.event = b""
         self.id: bytes | None = None
@@ -69,7 +71,7 @@ class _Block:
         """The event that this block is."""
         data = b"\n".join(self.data) if self.data else None
         event = self.event.decode("utf-8", "replace") or "message"
-        return Event(raw, data, event, self.id, self.retry)
+        return Event(raw, data, event, self.id, self.retry, self.marked)
 
 
 class SseParser:
@@ -134,6 +136,7 @@ class SseParser:
             return False
         if self._buffer.startswith(_BOM):
             self._line = self._scan = len(_BOM)
+            self._block.marked = True
         self._start = False
         return True
 
@@ -188,8 +191,11 @@ def event(data: bytes, name: str = "") -> bytes:
 
 def replace_data(original: Event, data: bytes) -> bytes:
     """The bytes of `original` with other data: id, type, retry and comments stay."""
-    lines = re.split(rb"\r\n|\r|\n", original.raw.removeprefix(_BOM))
-    kept = [line + b"\n" for line in lines if line and line.partition(b":")[0] != b"data"]
+    # A byte order mark counts only at the start of a stream; anywhere else it makes a field that
+    # nobody knows. So none is taken off, and none comes to stand first that did not.
+    first, *others = re.split(rb"\r\n|\r|\n", original.raw)
+    lines = [first, *(line for line in others if not line.startswith(_BOM))]
+    kept = [line + b"\n" for line in lines if line and line.partition(b":")[0].removeprefix(_BOM) != b"data"]
     return b"".join(kept) + event(data)
 
 

@@ -53,6 +53,10 @@ _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
 _clean: set[tuple[str, ...]] = set()
 """Key tuples already found clean: a memo, bounded in entries and in their length."""
 
+_PROTOTYPE = "__proto__"
+"""A key that JavaScript takes for something else: where an object with it is copied, the members of
+its value become readable as if they stood beside it, and some readers leave it out."""
+
 _WIDE = 10**300
 """Integers within it cannot be longer than `MAX_DIGITS`."""
 
@@ -191,6 +195,8 @@ def _walk(value: Json, max_depth: int) -> None:
 
 
 def _check_keys(keys: tuple[str, ...]) -> None:
+    if _PROTOTYPE in keys:
+        raise refused("(prototype key)", f"key `{_PROTOTYPE}` is not a key to JavaScript")
     seen: dict[str, str] = {}
     for key in keys:
         folded = fold(key)

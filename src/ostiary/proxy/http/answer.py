@@ -21,6 +21,14 @@ class Line(Protocol):
     def cut(self, *, delimited: bool) -> None: ...
 
 
+def _is_events(head: Head) -> bool:
+    """Whether this is an event stream without a known length."""
+    if head.length is not None:
+        return False
+    kind = head.header(b"content-type")
+    return kind is not None and kind.lower().startswith(b"text/event-stream")
+
+
 def nothing() -> None:
     """Stand in for a callback nobody has set."""
 
@@ -30,7 +38,8 @@ class Answer:
 
     Head and first body bytes leave in one write. A head without a known length waits for body
     bytes until the end of the loop's turn only, so that an idle stream shows its head at once.
-    After the client has gone every call is ignored.
+    After the client has gone every call is ignored. `events` tells that it is an event stream, of
+    which only whole events are written.
     """
 
     __slots__ = (
@@ -41,6 +50,7 @@ class Answer:
         "_loop",
         "_pending",
         "_persistent",
+        "events",
         "on_gone",
         "on_pause",
         "on_resume",
@@ -67,6 +77,7 @@ class Answer:
         self._chunked = False
         self._delimited = True
         self.started = False
+        self.events = False
         self.request = request
         self.version = version
         self.refused: Refused | None = None
@@ -88,6 +99,7 @@ class Answer:
             last = b"connection: close\r\n" + last
         self._pending = head_block(status_line(head.status), head.headers, RESPONSE_OURS, last)
         self.started = True
+        self.events = _is_events(head)
         if self._left < 0:
             self._loop.call_soon(self._flush)
 
@@ -153,6 +165,11 @@ class Answer:
             line.send(last)
         self.detach()
         line.finished(persistent=self._persistent)
+
+    def close(self) -> None:
+        """End the body where it is, and the connection after it."""
+        self._persistent = False
+        self.finish()
 
     def abort(self) -> None:
         """Cut the connection, so that a part is never taken for the whole."""

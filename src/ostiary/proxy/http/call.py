@@ -9,33 +9,42 @@ from __future__ import annotations
 import asyncio
 import select
 import socket
+import ssl
 from typing import Protocol, cast
 
 import msgspec
 
 from ostiary.errors import UpstreamFault
 from ostiary.proxy.exchange import Head, Sink
+from ostiary.proxy.http.liveness import PEER_TIMEOUT, watch
+from ostiary.proxy.http.reason import tls_reason
+from ostiary.proxy.http.repeats import Allowance, Repeats
 from ostiary.proxy.http.response import ResponseReader
 from ostiary.proxy.http.sweep import NEVER, Sweep
 
 _EVENT_STREAM = b"text/event-stream"
+_LOGIN_AT_PROXY = 407
 
 
 class UpstreamLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Bounds of one HTTP upstream. Sizes in bytes, times in seconds.
 
+    `connections` may be open at one time, of which `idle_connections` are kept for reuse.
     `head_timeout` runs from sending the request to the head of its answer, `body_timeout` and
-    `stream_timeout` (for event streams) from one piece of the body to the next.
+    `stream_timeout` (for event streams) from one piece of the body to the next. `peer_timeout` is
+    how long the upstream may be gone before the connection ends.
     """
 
     head: int = 64 * 1024
     headers: int = 100
     idle_connections: int = 256
+    connections: int = 4096
     connect_timeout: float = 10.0
     head_timeout: float = 300.0
     body_timeout: float = 60.0
     stream_timeout: float = 3600.0
     idle_timeout: float = 4.0
+    peer_timeout: float = PEER_TIMEOUT
 
 
 class UpstreamSpans(msgspec.Struct, frozen=True):
@@ -52,6 +61,7 @@ class Pool(Protocol):
 
     name: str
     limits: UpstreamLimits
+    allowance: Allowance
     spans: UpstreamSpans
     sweep: Sweep
 
@@ -103,7 +113,9 @@ class UpstreamLine(asyncio.Protocol):
     Whatever leaves doubt about where an answer ends discards the connection.
     """
 
-    __slots__ = ("_call", "_poller", "_pool", "_reader", "_span", "_sweep", "_transport", "deadline")
+    __slots__ = (
+        "_call", "_poller", "_pool", "_reader", "_span", "_sweep", "_transport", "broken", "deadline",
+    )  # fmt: skip
 
     _transport: asyncio.Transport
     _poller: select.poll
@@ -111,8 +123,10 @@ class UpstreamLine(asyncio.Protocol):
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._sweep = pool.sweep
-        self._reader = ResponseReader(pool.limits.head, pool.limits.headers)
+        self._reader = ResponseReader(pool.limits.head, pool.limits.headers, Repeats(pool.allowance))
         self._call: Call | None = None
+        # Whether the upstream ended the connection where it need not have: it may be a new one.
+        self.broken = False
         # How long the upstream may be silent from here on.
         self._span = NEVER
         self.deadline = NEVER
@@ -126,6 +140,12 @@ class UpstreamLine(asyncio.Protocol):
         the request, bytes nobody asked for would become its answer.
         """
         return not self._transport.is_closing() and not self._poller.poll(0)
+
+    @property
+    def secured(self) -> bool:
+        """Whether the connection is open and speaks TLS, which may send of its own accord."""
+        transport = self._transport
+        return not transport.is_closing() and transport.get_extra_info("sslcontext") is not None
 
     def run(self, call: Call, data: bytes) -> None:
         """Send one request; from here on its bytes count as written."""
@@ -172,7 +192,7 @@ class UpstreamLine(asyncio.Protocol):
         """Get ready for the first request."""
         self._transport = cast("asyncio.Transport", transport)
         sock: socket.socket = transport.get_extra_info("socket")
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        watch(sock, self._pool.limits.peer_timeout)
         self._poller = select.poll()
         self._poller.register(sock.fileno(), select.POLLIN | select.POLLHUP | select.POLLERR)
         self._pool.opened(self)
@@ -192,18 +212,33 @@ class UpstreamLine(asyncio.Protocol):
         """The upstream closed: the end of a body without other end, else a fault."""
         call = self._call
         reader = self._reader
-        if call is not None and reader.until_close and reader.headed:
+        if call is not None and reader.until_close and reader.headed and not self._cut_short():
             reader.complete = True
             self._deliver(call)
+        else:
+            self.broken = True
         return False
+
+    def _cut_short(self) -> bool:
+        """Whether TLS was ended without saying so: somebody on the way may have done it (RFC 9112 9.8)."""
+        tls: ssl.SSLObject | None = self._transport.get_extra_info("ssl_object")
+        if tls is None:
+            return False
+        try:
+            return tls.read(1) != b""
+        except ssl.SSLError:
+            return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone; an answer that was not whole is a fault."""
+        self.broken = self.broken or exc is not None
         self._pool.lost(self)
         self._reader.close()
-        reason = "reset" if exc is not None else "closed"
         part = "during its answer" if self._reader.headed else "before it answered"
-        self._fail(f"{reason} the connection {part}")
+        if isinstance(exc, ssl.SSLError):
+            self._fail(f"broke off {part}: {tls_reason(exc)}")
+        else:
+            self._fail(f"{'reset' if exc is not None else 'closed'} the connection {part}")
 
     def on_deadline(self) -> None:
         """The upstream took too long, or the connection was idle for long enough."""
@@ -221,6 +256,9 @@ class UpstreamLine(asyncio.Protocol):
         head = reader.head
         if head is not None and sink is not None:
             reader.head = None
+            if head.status == _LOGIN_AT_PROXY:  # for us, who come by way of one, and for no client
+                self._fail("is behind a proxy that asks for another login: HTTP status 407")
+                return
             self._span = self._silence(head)
             sink.head(head)
             sink = call.sink

@@ -3,37 +3,57 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import ssl
 from urllib.parse import urlsplit
 
+import msgspec
+
 from ostiary.errors import GatewayFault, UpstreamFault
-from ostiary.proxy.exchange import Flow, Sink, UpstreamRequest
+from ostiary.proxy.exchange import Callback, Flow, Sink, UpstreamRequest, nothing
 from ostiary.proxy.http.call import Call, UpstreamLimits, UpstreamLine, UpstreamSpans
+from ostiary.proxy.http.dial import Way, dial
+from ostiary.proxy.http.egress import EgressProxy
 from ostiary.proxy.http.head import REQUEST_OURS, head_block
+from ostiary.proxy.http.repeats import Allowance
 from ostiary.proxy.http.sweep import Sweep, tick_for
 
 __all__ = ["HttpUpstream", "UpstreamLimits"]
 
 _METHODS = ("POST", "GET", "DELETE")
+_METADATA = frozenset(map(ipaddress.ip_address, ("100.100.100.200", "fd00:ec2::254")))
+"""Metadata services that are not at a link-local address."""
 
 
 class HttpUpstream:
     """Sends requests to the one URL it was made for. To be made inside a running event loop.
 
     Raises `GatewayFault` for a URL that is not absolute http or https, or that carries
-    credentials or a fragment. `ssl_context` replaces the default one of an https URL.
+    credentials or a fragment. `ssl_context` replaces the default one of an https URL. `proxy` is
+    the egress proxy on the way. `on_doubt` is told when the server behind the URL may have been
+    started anew: when it ended a connection of its own accord, or could not be reached.
     """
 
     def __init__(
-        self, url: str, *, ssl_context: ssl.SSLContext | None = None, limits: UpstreamLimits | None = None
+        self,
+        url: str,
+        *,
+        ssl_context: ssl.SSLContext | None = None,
+        limits: UpstreamLimits | None = None,
+        proxy: EgressProxy | None = None,
+        on_doubt: Callback = nothing,
     ) -> None:
+        self._on_doubt = on_doubt
         self._loop = asyncio.get_running_loop()
         self.limits = limits = limits or UpstreamLimits()
-        self._host, self._port, secure, authority, target = _parts(url)
-        self._ssl = (ssl_context or ssl.create_default_context()) if secure else None
-        self.name = authority
-        first = f"{target} HTTP/1.1\r\nhost: {authority}\r\naccept-encoding: identity\r\n"
-        self._starts = {method: f"{method} {first}".encode() for method in _METHODS}
+        self.allowance = Allowance()
+        address = read_address(url)
+        tls = (ssl_context or ssl.create_default_context()) if address.secure else None
+        self._way = Way(address.host, address.port, tls, proxy)
+        self.name = address.authority
+        self._address = address
+        self._proxy = proxy
+        self._starts = _starts(address, proxy)
         self.sweep = Sweep(
             self._loop,
             tick_for(limits.head_timeout, limits.body_timeout, limits.stream_timeout, limits.idle_timeout),
@@ -64,7 +84,11 @@ class HttpUpstream:
             if line.fresh():
                 line.run(call, data)
                 return call
+            self._on_doubt()
             line.discard()
+        if len(self._lines) + len(self._dials) >= self.limits.connections:
+            self._loop.call_soon(call.fail, self._fault("is busy: too many connections to it are open"))
+            return call
         task = self._loop.create_task(self._dial(call, data, again=request.idempotent))
         self._dials[task] = call
         task.add_done_callback(self._dials.pop)
@@ -72,7 +96,8 @@ class HttpUpstream:
 
     def _bytes(self, request: UpstreamRequest) -> bytes:
         """The whole request as it goes out."""
-        start = self._starts.get(request.method)
+        starts = self._starts if not request.target else self._starts_at(request.target)
+        start = starts.get(request.method)
         if start is None:
             raise GatewayFault(f"the method `{request.method}` is never sent to an upstream")
         body = request.body
@@ -82,36 +107,41 @@ class HttpUpstream:
             last = b"\r\n"
         return head_block(start, request.headers, REQUEST_OURS, last)
 
+    def _starts_at(self, target: str) -> dict[str, bytes]:
+        """The first lines of a request to another path of the same server."""
+        if target[:1] != "/" or not _is_plain(target):
+            raise GatewayFault("a request target must be a path of printable ascii without spaces")
+        return _starts(msgspec.structs.replace(self._address, target=target), self._proxy)
+
     async def _dial(self, call: Call, data: bytes, *, again: bool) -> None:
         """Open a connection and send on it. Until then no byte has left."""
+        line = UpstreamLine(self)
         try:
-            async with asyncio.timeout(self.limits.connect_timeout):
-                _, line = await self._loop.create_connection(
-                    self._line, self._host, self._port, ssl=self._ssl
-                )
-        except TimeoutError:
-            problem = "did not accept the connection in time"
-        except OSError as error:
-            problem = f"cannot be reached: {_reason(error)}"
+            await dial(self._loop, self._way, lambda: line, self.name, self.limits.connect_timeout)
+        except UpstreamFault as error:
+            self.lost(line)
+            fault = error
+        except asyncio.CancelledError:
+            self.lost(line)  # given up just when it was made, it is not told of its end
+            raise
         else:
             if call.sink is None:
                 line.rest()
                 return
-            if line.fresh():
+            # After a handshake there may be something to read: session tickets (RFC 8446 4.6.1).
+            if line.secured or line.fresh():
                 line.run(call, data)
                 return
             line.discard()
-            problem = "closed the connection before anything was sent"
+            fault = self._fault("closed the connection before anything was sent")
         if again and call.sink is not None and not self._closed:
             await self._dial(call, data, again=False)
             return
-        call.fail(self._fault(problem))
+        self._on_doubt()
+        call.fail(fault)
 
     def _fault(self, problem: str) -> UpstreamFault:
         return UpstreamFault(f"the upstream `{self.name}` {problem}", written=False)
-
-    def _line(self) -> UpstreamLine:
-        return UpstreamLine(self)
 
     async def close(self) -> None:
         """Cut every connection; a running answer ends with a fault."""
@@ -154,17 +184,42 @@ class HttpUpstream:
         self.sweep.discard(line)
         if line in self._idle:
             self._idle.remove(line)
+        if line.broken:
+            self._on_doubt()
         if not self._lines:
             self._empty.set()
 
 
-def _parts(url: str) -> tuple[str, int, bool, str, str]:
-    """Host, port, whether TLS is used, Host header and request target of an upstream's URL."""
+class Address(msgspec.Struct, frozen=True):
+    """An upstream's URL in parts. `authority` is the Host header, `target` path and query."""
+
+    host: str
+    port: int
+    secure: bool
+    authority: str
+    target: str
+
+
+def _starts(address: Address, proxy: EgressProxy | None) -> dict[str, bytes]:
+    """The first lines of a request, by method; absolute-form where a proxy reads them (RFC 9112 3.2.2)."""
+    target, ours = address.target, b""
+    if proxy is not None and not address.secure:
+        target = f"http://{address.authority}{target}"
+        if proxy.authorization:
+            ours = b"proxy-authorization: " + proxy.authorization + b"\r\n"
+    first = f"{target} HTTP/1.1\r\nhost: {address.authority}\r\naccept-encoding: identity\r\n".encode()
+    return {method: b"%b %b%b" % (method.encode(), first, ours) for method in _METHODS}
+
+
+def read_address(url: str) -> Address:
+    """The parts of an upstream's URL. Raises GatewayFault for one that cannot be used."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
-    except ValueError as error:
-        raise GatewayFault(f"the upstream url cannot be read: {str(error).lower()}") from None
+    except ValueError:  # its words repeat what may be a credential
+        raise GatewayFault(
+            "the upstream url cannot be read", hint="for example https://tools.example.org/mcp"
+        ) from None
     if parts.scheme not in ("http", "https") or not host:
         raise GatewayFault("the upstream url must start with `http://` or `https://` and name a host")
     if "@" in parts.netloc:
@@ -173,14 +228,26 @@ def _parts(url: str) -> tuple[str, int, bool, str, str]:
         )
     if parts.fragment:
         raise GatewayFault("the upstream url must not have a fragment")
+    if _is_of_the_machine(host):
+        raise GatewayFault("the upstream url must not name a link-local or metadata address")
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     sent = target + parts.netloc
-    if not sent.isascii() or not sent.isprintable() or " " in sent:
+    if not _is_plain(sent):
         raise GatewayFault("the upstream url must be printable ascii without spaces")
     secure = parts.scheme == "https"
-    return host, port or (443 if secure else 80), secure, parts.netloc, target
+    return Address(host, port or (443 if secure else 80), secure, parts.netloc, target)
 
 
-def _reason(error: OSError) -> str:
-    """The system's words for an error, without addresses."""
-    return (error.strerror or str(error) or type(error).__name__).lower()
+def _is_of_the_machine(host: str) -> bool:
+    """Whether `host` is an address at which a cloud tells a machine its secrets. Names are not resolved."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    if isinstance(address, ipaddress.IPv6Address):
+        address = address.ipv4_mapped or address
+    return address.is_link_local or address in _METADATA
+
+
+def _is_plain(text: str) -> bool:
+    return text.isascii() and text.isprintable() and " " not in text

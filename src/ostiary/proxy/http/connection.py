@@ -17,10 +17,15 @@ import msgspec
 from ostiary.proxy.exchange import ClientRequest, Handler
 from ostiary.proxy.http.answer import Answer
 from ostiary.proxy.http.head import Refused
+from ostiary.proxy.http.liveness import watch
+from ostiary.proxy.http.repeats import Allowance, Repeats
 from ostiary.proxy.http.request import HEAD, IDLE, SLICE, HeadCheck, Limits, RequestReader
 from ostiary.proxy.http.sweep import NEVER, Sweep
+from ostiary.wire import sse
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_LISTEN = b"subscriptions/listen"
+
 _PROBE_FIRST, _PROBE_AGAIN = 1.0, 15.0
 _NO_LINGER = struct.pack("ii", 1, 0)
 
@@ -38,6 +43,7 @@ class Listener(Protocol):
     """What a connection needs of the server that accepted it."""
 
     limits: Limits
+    allowance: Allowance
     spans: Spans
     sweep: Sweep
     loop: asyncio.AbstractEventLoop
@@ -76,7 +82,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
         self._sweep = listener.sweep
-        self._reader = RequestReader(listener.limits, listener.check_head)
+        self._reader = RequestReader(listener.limits, listener.check_head, Repeats(listener.allowance))
         self._current: Answer | None = None
         self._mark = 0
         # Bytes received but not yet parsed, and how far they are.
@@ -100,7 +106,7 @@ class Connection(asyncio.Protocol):
         if peer:
             self._reader.peer = peer[0]
         self._socket = transport.get_extra_info("socket")
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        watch(self._socket, self._listener.limits.peer_timeout)
         self.deadline = self._sweep.now + self._listener.spans.head
         if not self._listener.admit(self):
             self._refuse(Refused(503, "too many connections", headers=((b"retry-after", b"1"),)))
@@ -121,8 +127,8 @@ class Connection(asyncio.Protocol):
         self._eof = True
         if self._reader.phase != IDLE:
             self._refuse(Refused(400, "the request ended early"))
-        if self._quiet():
-            return False
+        if self._quiet() or not self._transport.can_write_eof():
+            return False  # TLS knows no half-closed connection
         self.deadline = self._sweep.now + _PROBE_FIRST
         return True
 
@@ -316,10 +322,30 @@ class Connection(asyncio.Protocol):
 
     @property
     def listens(self) -> bool:
-        """Whether all that runs here is a stream from the server."""
+        """Whether all that runs here is a stream from the server, which has no end of its own.
+
+        Up to 2025-11-25 that is the answer to a GET, later one to a request to listen; the gate
+        has held the header of that against the body.
+        """
         current = self._current
-        streams = current is not None and current.started and current.request.method == "GET"
-        return streams and not self._reader.ready
+        if current is None or not current.started or self._reader.ready:
+            return False
+        request = current.request
+        return request.method == "GET" or (current.events and request.header(b"mcp-method") == _LISTEN)
+
+    def end(self) -> None:
+        """End what runs, however far it is: an event stream between two events, all else by a cut.
+
+        What happened to a call is found out by whoever waits for it: to it the client has gone.
+        """
+        current = self._current
+        if current is None or not current.events:
+            self._transport.abort()
+            return
+        on_gone = current.on_gone
+        self.closing = True
+        current.close()
+        on_gone()
 
     def abort(self) -> None:
         """Drop everything now."""
@@ -343,7 +369,8 @@ class Connection(asyncio.Protocol):
 
         Half-closed and closed look the same until something is sent: a closed socket answers it
         with a reset. An interim answer may be sent at any time before the final one and means
-        nothing (RFC 9110 section 15.2); once the answer has begun its own bytes do the same.
+        nothing (RFC 9110 section 15.2), a comment between the events of a stream as little; once
+        another answer has begun its own bytes do the same.
         """
         poller = select.poll()
         poller.register(self._socket.fileno(), 0)
@@ -351,13 +378,17 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
             return
         current = self._current
-        if current is None or current.started or current.version != "1.1":
+        events = current is not None and current.events
+        if current is None or (not events and (current.started or current.version != "1.1")):
             wait = _PROBE_FIRST
         elif self._probed:
             self._probed = False
             wait = _PROBE_AGAIN
         else:
             self._probed = True
-            self._transport.write(_CONTINUE)
+            if events:
+                current.write(sse.comment())
+            else:
+                self._transport.write(_CONTINUE)
             wait = 0.0
         self.deadline = self._sweep.now + wait

@@ -8,6 +8,7 @@ is refused here (RFC 9110, RFC 9112).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from http import HTTPStatus
 
@@ -81,6 +82,7 @@ _TOKEN = frozenset(b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz")
 _PROTECTED = (b"mcp-", b"content-")
 _KNOWN_OPTIONS = frozenset({b"close", b"keep-alive", b"upgrade", b"http2-settings", b"te"})
 _COLON = b": "
+_REQUEST_LINE = re.compile(rb"(?:\A|\n)([A-Za-z-]+) \S+ HTTP/1\.[01]\r\n")
 
 
 class Refused(CallerFault):
@@ -131,6 +133,14 @@ def split_target(target: bytes) -> tuple[str, bytes]:
         return path.decode("ascii"), query
     except UnicodeDecodeError:
         raise Refused(400, "the request target must be ascii") from None
+
+
+def not_a_request(data: bytes) -> Refused:
+    """Why `data` does not go on with a request: its method is unknown, or it is something else."""
+    lines = _REQUEST_LINE.findall(data)
+    if lines and lines[-1] not in METHODS:
+        return Refused(501, "unknown method")
+    return Refused(400, "this is not http/1.1")
 
 
 def known_method(method: bytes) -> str:

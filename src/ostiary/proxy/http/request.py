@@ -6,6 +6,7 @@ afterwards at what is ready, or refused.
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable
 
@@ -20,12 +21,20 @@ from ostiary.proxy.http.head import (
     head_size,
     known_method,
     known_version,
+    not_a_request,
     request_framing,
     split_target,
 )
+from ostiary.proxy.http.liveness import PEER_TIMEOUT
+from ostiary.proxy.http.repeats import Repeats
 
 HeadCheck = Callable[[ClientRequest], tuple[Head, bytes] | None]
 """Looks at a request before its body is read (`body` is empty): None, or the whole refusal."""
+
+_RTSP = b"RTSP/"
+_RTSP_LINE = re.compile(rb"[A-Z-]+ +([^ \r\n]+ +RTSP/)")
+
+_FIRST_LINE_END = re.compile(rb"HTTP/[0-9]\.[0-9]\r\n\Z")
 
 SLICE = 16384
 """Most bytes to feed at once: bounds what one read can make ready."""
@@ -38,7 +47,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Bounds of the HTTP listener. Sizes in bytes, times in seconds.
 
     `queued` is how many complete requests may wait on one connection before reading pauses.
-    `linger_timeout` is how long a client may take to read an answer that closes.
+    `linger_timeout` is how long a client may take to read an answer that closes, `peer_timeout` how
+    long one may be gone, or take nothing, before its connection ends.
     """
 
     body: int = 4 * 1024 * 1024
@@ -46,12 +56,14 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     headers: int = 100
     target: int = 8 * 1024
     queued: int = 8
-    connections: int = 1024
+    connections: int = 10_000
     head_timeout: float = 10.0
     body_timeout: float = 30.0
     idle_timeout: float = 75.0
     linger_timeout: float = 2.0
+    tls_handshake_timeout: float = 10.0
     write_buffer: int = 64 * 1024
+    peer_timeout: float = PEER_TIMEOUT
 
 
 class Complete(msgspec.Struct):
@@ -62,13 +74,21 @@ class Complete(msgspec.Struct):
     persistent: bool
 
 
+class Repeated(msgspec.Struct, frozen=True):
+    """What a head was read as that a client repeats: always one of a POST over HTTP/1.1."""
+
+    path: str
+    query: bytes
+    headers: tuple[Header, ...]
+
+
 class RequestReader:
     """Feeds the parser and holds what came of it.
 
     `ready` are the complete requests in order; `refused`, once set, is the answer that comes
     after theirs and is the last. `deaf` is True when no more bytes are taken. `wants_continue`
     tells that the client waits for a 100 before it sends the body. `mark` changes whenever a
-    head begins or ends.
+    head begins or ends. `repeats` spares the parser what the client sends again and again.
     """
 
     __slots__ = (
@@ -77,10 +97,13 @@ class RequestReader:
         "_control",
         "_framing",
         "_headers",
+        "_learning",
         "_limits",
+        "_line",
         "_parser",
         "_pieces",
         "_raw",
+        "_repeats",
         "_request",
         "_target",
         "_upgrading",
@@ -99,11 +122,18 @@ class RequestReader:
     _request: ClientRequest
     _version: str
 
-    def __init__(self, limits: Limits, check: HeadCheck | None) -> None:
+    def __init__(
+        self, limits: Limits, check: HeadCheck | None, repeats: Repeats[Repeated] | None = None
+    ) -> None:
         self._limits = limits
         self._check = check
+        self._repeats = repeats
+        # Whether the message parsed last was one that may be learnt.
+        self._learning = False
         self._parser = httptools.HttpRequestParser(self)
         self._target = b""
+        # What has come of the first line of a request; None once it is over.
+        self._line: bytes | None = b""
         self._headers: list[Header] = []
         self._control: list[Header] = []
         self._pieces: list[bytes] = []
@@ -122,6 +152,82 @@ class RequestReader:
 
     def feed(self, data: bytes) -> None:
         """Take at most `SLICE` bytes. What the parser or a rule refuses sets `refused`."""
+        if self._repeats is None or self.phase != IDLE or self.deaf:
+            self._parse(data)
+        elif not (self._learning and self._recognise(data, self._repeats)):
+            self._parse(data)
+            if self._learning and self.phase == IDLE and not self.deaf:
+                self._learn(data, self._repeats)
+
+    def _recognise(self, data: bytes, repeats: Repeats[Repeated]) -> bool:
+        """Take a whole request with a head that is known; False if this is not one.
+
+        Who sends it is asked anew each time. The parser stands where it would stand after it:
+        between two messages, the last of which was a POST that kept the connection.
+        """
+        found = repeats.find(data)
+        if found is None or len(found[1]) > self._limits.body:
+            return False
+        head, body = found
+        request = ClientRequest("POST", head.path, head.query, head.headers, b"", self.peer)
+        self._raw = SLICE
+        if self._check is not None:
+            answer = self._check(request)
+            if answer is not None:
+                self.refuse(Refused.with_answer(*answer))
+                return True
+        request.body = body
+        self.held += len(body)
+        self.ready.append(Complete(request, "1.1", persistent=True))
+        return True
+
+    def _learn(self, data: bytes, repeats: Repeats[Repeated]) -> None:
+        """Take note of the one request that was in `data`, if it was just one, and whole."""
+        request = self._request
+        # Far from its bound the head stays within it, whatever the digits of its length.
+        if data.startswith(b"POST ") and 2 * (len(data) - len(request.body)) <= self._limits.head:
+            head = Repeated(request.path, request.query, tuple(request.headers))
+            repeats.learn(data, len(request.body), head)
+
+    def _parse(self, data: bytes) -> None:
+        """Give bytes to the parser, which takes RTSP for HTTP."""
+        line = self._line
+        if _RTSP in data or (line and _RTSP in line[-4:] + data):
+            self._parse_doubtful(line or b"", data)
+        else:
+            self._give(data)
+        if self.phase == HEAD:
+            if self._line is not None:
+                self._keep_line((line or b"") + data)
+        else:
+            self._line = b""
+
+    def _keep_line(self, text: bytes) -> None:
+        """Keep what has come of the first line of a request, for as long as it is not over."""
+        end = text.rfind(b"\n") + 1
+        ended = self._target and _FIRST_LINE_END.search(text[max(0, end - 10) : end])
+        over = ended or self._headers or self._control
+        self._line = None if over else text[end:][-2 * self._limits.target :]
+
+    def _parse_doubtful(self, line: bytes, data: bytes) -> None:
+        """Stop at a first line that names RTSP; inside a body or a header it is text like any other.
+
+        It is one if the parser, at the place of the target, has a head before it without a target.
+        """
+        given = 0
+        for found in _RTSP_LINE.finditer(line + data):
+            at = found.start(1) - len(line)
+            if at > given:
+                self._give(data[given:at])
+                given = at
+            if not self.deaf and self.phase == HEAD and (at < 0 or not self._target):
+                self.refuse(Refused(505, "only http/1.1 is spoken here"))
+            if self.deaf:
+                return
+        self._give(data[given:])
+
+    def _give(self, data: bytes) -> None:
+        """Give bytes to the parser as they are."""
         self._raw += len(data)
         upgraded_at = -1
         try:
@@ -134,8 +240,7 @@ class RequestReader:
                 raise
             self.refuse(refused)
         except httptools.HttpParserInvalidMethodError:
-            known = data[:1].isalpha() or self._raw > len(data)
-            self.refuse(Refused(501, "unknown method") if known else Refused(400, "this is not http/1.1"))
+            self.refuse(not_a_request(data))
         except httptools.HttpParserError:
             self.refuse(Refused(400, "malformed request"))
         if upgraded_at >= 0:
@@ -167,6 +272,8 @@ class RequestReader:
         self.phase = IDLE
         self.refused = None
         self.ready.clear()
+        if self._repeats is not None:
+            self._repeats.forget()
         del self._parser
 
     def _overlong(self) -> None:
@@ -189,9 +296,10 @@ class RequestReader:
         kept = [header for header in self._control if header[0] != b"upgrade"]
         lines += [b"%b: %b" % header for header in (*self._headers, *kept)]
         self._raw = 0
-        self.feed(b"\r\n".join(lines) + b"\r\n\r\n")
+        self._parse(b"\r\n".join(lines) + b"\r\n\r\n")
+        self._learning = False
         if body and not self.deaf:
-            self.feed(body)
+            self._parse(body)
 
     # Parser callbacks
 
@@ -201,6 +309,7 @@ class RequestReader:
             raise Refused(400, "a request after the last one")
         self.phase = HEAD
         self.mark += 1
+        self._line = b""
         self._target = b""
         self._headers = []
         self._control = []
@@ -248,6 +357,7 @@ class RequestReader:
         self._control = []
         self._bytes = 0
         self._raw = SLICE
+        self._learning = method == "POST" and version == "1.1" and framing.length is not None
         self.phase = BODY
         self.mark += 1
         self.wants_continue = framing.expects and framing.length != 0

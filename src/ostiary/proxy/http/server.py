@@ -5,18 +5,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import logging
 import socket
 import ssl
 
 from ostiary.errors import GatewayFault
+from ostiary.proxy.descriptors import REFUSALS
 from ostiary.proxy.exchange import Handler
+from ostiary.proxy.http.accept import Acceptor, bind
 from ostiary.proxy.http.connection import Connection, Spans
+from ostiary.proxy.http.repeats import Allowance
 from ostiary.proxy.http.request import HeadCheck, Limits
 from ostiary.proxy.http.sweep import Sweep, tick_for
 
 __all__ = ["HeadCheck", "HttpServer", "Limits"]
 
-_BACKLOG = 1024
+log = logging.getLogger("ostiary.http")
+
+_FAREWELL = 1.0
+"""Seconds that clients have for reading the end of what was ended, when the drain is over."""
 
 
 class HttpServer:
@@ -33,6 +40,7 @@ class HttpServer:
         self.handler = handler
         self.check_head = check_head
         self.limits = limits = limits or Limits()
+        self.allowance = Allowance()
         self.sweep = Sweep(
             self.loop,
             tick_for(limits.head_timeout, limits.body_timeout, limits.idle_timeout, limits.linger_timeout),
@@ -45,7 +53,10 @@ class HttpServer:
         )
         self.draining = False
         self._connections: set[Connection] = set()
-        self._servers: list[asyncio.Server] = []
+        self._acceptors: list[Acceptor] = []
+        # Connections that are not made yet: over TLS, those in their handshake.
+        self._opening: set[asyncio.Task[None]] = set()
+        self._tls: ssl.SSLContext | None = None
         self._done = asyncio.Event()
         self._empty = asyncio.Event()
         self._empty.set()
@@ -60,59 +71,93 @@ class HttpServer:
     ) -> tuple[str, int]:
         """Start accepting on `host:port` (0: any free port) and return the bound address.
 
-        Raises `GatewayFault` when the address cannot be used.
+        With `ssl_context` every connection of this server speaks TLS. Raises `GatewayFault` when
+        the address cannot be used.
         """
         try:
-            server = await self.loop.create_server(
-                self._connection, host, port, ssl=ssl_context, backlog=_BACKLOG, reuse_port=reuse_port or None
-            )
+            sockets = bind(host, port, reuse_port=reuse_port)
         except OSError as error:
             raise _unusable(host, port, error) from error
-        self._servers.append(server)
-        address: tuple[str, int] = server.sockets[0].getsockname()
+        self._tls = ssl_context
+        self._acceptors += [Acceptor(self.loop, sock, self._accepted) for sock in sockets]
+        address: tuple[str, int] = sockets[0].getsockname()
         return address[0], address[1]
 
     def _connection(self) -> Connection:
         return Connection(self)
 
-    async def close(self, grace: float) -> None:
-        """Stop accepting, let running requests finish for `grace` seconds, then cut the rest.
+    def _accepted(self, sock: socket.socket) -> None:
+        """Make a connection of a socket, or drop it when there are too many even to refuse."""
+        most = self.limits.connections
+        if self.draining or self.connections >= most + min(most, REFUSALS):
+            sock.close()
+            return
+        task = self.loop.create_task(self._open(sock))
+        self._opening.add(task)
+        task.add_done_callback(self._opening.discard)
 
-        Streams from the server have no end of their own; they are cut when nothing else is left,
-        since until then an answer may depend on what they carry.
+    async def _open(self, sock: socket.socket) -> None:
+        """Do the TLS handshake, if there is one. One that fails concerns only its client."""
+        limits = self.limits
+        tls = self._tls
+        try:
+            await self.loop.connect_accepted_socket(
+                self._connection,
+                sock,
+                ssl=tls,
+                ssl_handshake_timeout=limits.tls_handshake_timeout if tls else None,
+                ssl_shutdown_timeout=limits.linger_timeout if tls else None,
+            )
+        except OSError as error:
+            log.debug("a client's handshake failed: %s", getattr(error, "reason", "") or type(error).__name__)
+            sock.close()
+        except asyncio.CancelledError:
+            sock.close()
+            raise
+
+    async def close(self, grace: float) -> None:
+        """Stop accepting, let running requests finish for `grace` seconds, then end the rest.
+
+        Streams from the server have no end of their own; they are ended when nothing else is left,
+        since until then an answer may depend on what they carry. Event streams end between two
+        events, everything else is cut.
         """
         self.draining = True
-        for server in self._servers:
-            server.close()
+        for acceptor in self._acceptors:
+            acceptor.close()
         for connection in list(self._connections):
             connection.drain()
         self._note_if_done()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._done.wait(), grace)
+        opening = list(self._opening)
+        for task in opening:
+            task.cancel()
+        await asyncio.gather(*opening, return_exceptions=True)
+        for connection in list(self._connections):
+            connection.end()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._empty.wait(), _FAREWELL)
         for connection in list(self._connections):
             connection.abort()
         await self._empty.wait()
 
     @property
     def connections(self) -> int:
-        """How many connections are open."""
-        return len(self._connections)
+        """How many connections are open, or about to be."""
+        return len(self._connections) + len(self._opening)
 
     # For connections
 
     def admit(self, connection: Connection) -> bool:
         """Count a new connection; False when it is over the limit and must be refused.
 
-        Refused ones are counted too, while they read their answer; beyond twice the limit they
-        are dropped without one.
+        Refused ones are counted too, while they read their answer.
         """
         self._connections.add(connection)
         self._empty.clear()
         self.sweep.add(connection)
-        count = len(self._connections)
-        if count > 2 * self.limits.connections:
-            connection.abort()
-        return count <= self.limits.connections and not self.draining
+        return len(self._connections) <= self.limits.connections and not self.draining
 
     def dismiss(self, connection: Connection) -> None:
         """Forget a connection that is gone."""

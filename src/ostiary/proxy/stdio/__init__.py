@@ -1,7 +1,7 @@
-"""stdio on both sides, adapted to the shape of `ostiary.proxy.exchange`.
+"""stdio on both sides, adapted with `ostiary.proxy.bridge` to the shape of `exchange`.
 
-`downstream` `headers` `answers` `stream`                   a client on standard streams
-`upstream` `conversation` `pending` `ids` `glance`          a server that is a command
-`mailbox` `outlet` `pipe`                                   bytes in and out, bounded
-`child` `program` `watchdog` `complaint`                    the process itself
+`downstream`                             a client on standard streams
+`upstream` `conversation`                a server that is a command
+`pipe`                                   bytes in and out, bounded
+`child` `program` `watchdog`             the process itself
 """

@@ -1,36 +1,31 @@
 """A stdio client in front of the gate, which sees it as a streamable HTTP client.
 
 Every line of our standard input becomes a POST, in order; answers and events become lines of our
-standard output. The session and the protocol version are kept here, as are the headers of the
-modern era, because a stdio client knows nothing of them.
+standard output. What a client without HTTP needs beyond that is `bridge.client`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
-from collections import deque
 from collections.abc import Callable
 
 import msgspec
 
 from ostiary.errors import GatewayFault
-from ostiary.proxy.exchange import Callback, ClientRequest, Handler, Head
-from ostiary.proxy.stdio.answers import INTERNAL_ERROR, Answer, Turns
-from ostiary.proxy.stdio.complaint import Complaints, Log, to_stderr
-from ostiary.proxy.stdio.glance import Glance, glance
-from ostiary.proxy.stdio.headers import ClientHeaders
-from ostiary.proxy.stdio.outlet import error_body
-from ostiary.proxy.stdio.pipe import PipeReader, PipeWriter, nothing, private_end
-from ostiary.proxy.stdio.stream import GetStream, StreamPort
+from ostiary.proxy.bridge.client import ClientBridge
+from ostiary.proxy.bridge.complaint import Complaints, Log, to_stderr
+from ostiary.proxy.bridge.farewell import within
+from ostiary.proxy.bridge.glance import glance
+from ostiary.proxy.bridge.outlet import error_body
+from ostiary.proxy.bridge.port import ClientPort
+from ostiary.proxy.bridge.renewal import OnRenewed, silently
+from ostiary.proxy.exchange import Handler
+from ostiary.proxy.stdio.pipe import PipeReader, PipeWriter, private_end
 from ostiary.wire.lines import MAX_LINE, LineSplitter, TooLong
 
-MCP_PATH = "/mcp"
 PEER = "stdio"
-CANCELLED = "notifications/cancelled"
-LISTEN = "subscriptions/listen"
 
 STOPPED = "the gate stopped before the answer came"
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -84,31 +79,32 @@ class StdioDownstream:
         limits: StdioLimits | None = None,
         on_signal: Callable[[int], object] | None = None,
         log: Log = to_stderr,
+        renewed: OnRenewed = silently,
     ) -> None:
         """`reading` and `writing` become ours (see `claim_standard_streams`).
 
-        `on_signal` is told of each SIGTERM, SIGINT and SIGHUP, to pass it on to a child.
+        `on_signal` is told of each SIGTERM, SIGINT and SIGHUP, to pass it on to a child, `renewed`
+        of each session that was begun anew.
         """
-        self._handler = handler
         self._reading = reading
         self._writing = writing
         self._limits = limits or StdioLimits()
         self._on_signal = on_signal
-        self._complain = Complaints(log)
-        self._headers = ClientHeaders()
         self._lines = LineSplitter(self._limits.max_line)
-        self._held: deque[tuple[bytes, Glance | None]] = deque()
-        self._active: dict[int, Answer] = {}
-        self._barrier: Answer | None = None
-        self._stream: GetStream | None = None
         self._stopping = asyncio.Event()
-        self._quiet = asyncio.Event()
         self._flushed = asyncio.Event()
         self._is_full = False
         self._signals = 0
-        self._waited = False
         self._hurried = False
-        self._turns = Turns(self._write, self._look, self._settled, self._resume, self._complain)
+        port = ClientPort(
+            self._write,
+            self._balance,
+            Complaints(log),
+            PEER,
+            resume_within=self._limits.drain,
+            renewed=renewed,
+        )
+        self._bridge = ClientBridge(handler, port)
 
     async def run(self) -> None:
         """Serve. Returns when everything that can be answered is answered and written."""
@@ -126,6 +122,11 @@ class StdioDownstream:
     def stop(self) -> None:
         """Read no more and end, for instance because the server is gone."""
         self._stopping.set()
+
+    def tell(self, message: bytes) -> None:
+        """Send the client a message of the gate's own, unless it is about to leave."""
+        if not self._stopping.is_set():
+            self._write(message)
 
     def _open_pipes(self) -> None:
         self._output = PipeWriter(
@@ -145,118 +146,21 @@ class StdioDownstream:
         self._balance()
 
     def _take(self, line: bytes | TooLong) -> None:
-        """Take one line. Only responses overtake lines that wait for the handshake."""
         if isinstance(line, TooLong):
             refusal = line.refusal()
             self._write(error_body(b"", refusal.code, refusal.message))
             return
-        seen = glance(line)
-        if seen is not None and seen.kind == "response":
-            self._post(line, seen)
-        elif self._barrier is not None or self._held:
-            self._held.append((line, seen))
-        else:
-            self._post(line, seen)
-
-    def _post(self, line: bytes, seen: Glance | None) -> None:
-        if seen is not None and seen.method == CANCELLED and self._cancel(seen):
-            return
-        request = ClientRequest("POST", MCP_PATH, b"", self._headers.post(line, seen), line, PEER)
-        answer = Answer(request, seen, self._turns)
-        self._active[id(answer)] = answer
-        if (
-            seen is not None
-            and seen.method in ("initialize", "notifications/initialized")
-            and not seen.modern
-        ):
-            self._barrier = answer
-        self._handler(request, answer)
-
-    def _cancel(self, seen: Glance) -> bool:
-        """Mark the request as cancelled. Returns whether that is all there is to do.
-
-        On the modern era HTTP has no message for it: going away is the cancellation.
-        """
-        for answer in list(self._active.values()):
-            named = answer.seen
-            if named is not None and named.kind == "request" and named.id == seen.refers:
-                answer.cancel()
-                return named.modern
-        return False
-
-    def _settled(self, answer: Answer) -> None:
-        self._active.pop(id(answer), None)
-        if answer is self._barrier:
-            self._barrier = None
-            self._handshake_step(answer)
-            while self._held and self._barrier is None:
-                self._post(*self._held.popleft())
-        self._hush()
-        self._balance()
-
-    def _handshake_step(self, answer: Answer) -> None:
-        """After `notifications/initialized` the stream from the server is opened."""
-        initialized = answer.seen is not None and answer.seen.method == "notifications/initialized"
-        if initialized and self._headers.version is not None and self._stream is None:
-            self._stream = GetStream(StreamPort(self._open_stream, self._from_stream))
-            self._stream.connect()
-
-    # --- to the client ----------------------------------------------------------------------
+        self._bridge.take(line, glance(line))
 
     def _write(self, message: bytes) -> None:
         self._output.write(message + b"\n")
-
-    def _look(self, answer: Answer, seen: Glance, message: bytes) -> None:
-        """Learn from a response what later requests need."""
-        if answer.seen is None or seen.error:
-            return
-        if answer.seen.method == "initialize":
-            self._headers.initialized(answer.session, message)
-        elif answer.seen.method == "tools/list":
-            self._headers.listed(message)
-
-    def _resume(self, answer: Answer) -> bool:
-        """Ask for the rest of a stream that the server let go, if it gave an id to ask with."""
-        last_id, delay = answer.last_event
-        if last_id is None or self._stopping.is_set():
-            return False
-
-        def again() -> None:
-            if not answer.done:
-                answer.on_gone = answer.on_pause = answer.on_resume = nothing
-                self._get(answer, last_id)
-
-        asyncio.get_running_loop().call_later(min(delay, self._limits.drain), again)
-        return True
-
-    def _open_stream(self, stream: GetStream, last_id: bytes | None) -> None:
-        self._get(stream, last_id)
-
-    def _get(self, responder: Answer | GetStream, last_id: bytes | None) -> None:
-        self._handler(ClientRequest("GET", MCP_PATH, b"", self._headers.get(last_id), b"", PEER), responder)
-
-    def _from_stream(self, message: bytes) -> None:
-        """A message on the GET stream: a resumed stream may even bring a response there."""
-        seen = glance(message)
-        if seen is None:
-            self._complain("the server sent an event that is not a JSON-RPC message; dropped")
-            return
-        if seen.kind == "response":
-            waiting = [
-                one for one in self._active.values() if one.waits and one.seen and one.seen.id == seen.id
-            ]
-            if not waiting:
-                self._complain("the server answered a request that was not asked here; dropped")
-                return
-            waiting[0].take_response(message, seen)
-            return
-        self._write(message)
 
     # --- flow -------------------------------------------------------------------------------
 
     def _balance(self) -> None:
         """Read only while the requests under way and the lines held back are within bounds."""
-        busy = len(self._active) >= self._limits.max_active or len(self._held) >= self._limits.max_held
+        limits = self._limits
+        busy = self._bridge.active >= limits.max_active or self._bridge.held >= limits.max_held
         if busy or self._stopping.is_set() or self._is_full:
             self._input.pause()
         else:
@@ -265,18 +169,12 @@ class StdioDownstream:
     def _full(self) -> None:
         self._is_full = True
         self._input.pause()
-        for responder in self._responders():
-            responder.on_pause()
+        self._bridge.pause()
 
     def _drained(self) -> None:
         self._is_full = False
         self._balance()
-        for responder in self._responders():
-            responder.on_resume()
-
-    def _responders(self) -> list[Answer | GetStream]:
-        responders: list[Answer | GetStream] = list(self._active.values())
-        return responders if self._stream is None else [*responders, self._stream]
+        self._bridge.resume()
 
     # --- the end ----------------------------------------------------------------------------
 
@@ -302,78 +200,25 @@ class StdioDownstream:
         if self._signals > 1:
             self._hurry()
         else:
-            asyncio.get_running_loop().call_later(self._limits.signal_drain, self._wait_no_more)
+            asyncio.get_running_loop().call_later(self._limits.signal_drain, self._bridge.wait_no_more)
         self._stopping.set()
-
-    def _wait_no_more(self) -> None:
-        self._waited = True
-        self._quiet.set()
 
     def _hurry(self) -> None:
         self._hurried = True
-        self._wait_no_more()
-
-    def _hush(self) -> None:
-        """Note whether anything is still to be answered: not subscriptions, nor what was cancelled."""
-        waiting = any(
-            not answer.cancelled and (answer.seen is None or answer.seen.method != LISTEN)
-            for answer in self._active.values()
-        )
-        if self._waited or not (waiting or self._held):
-            self._quiet.set()
-        else:
-            self._quiet.clear()
+        self._bridge.wait_no_more()
 
     async def _wind_down(self) -> None:
         """(1) Wait for answers; (2) answer the rest; (3) end the session; (4) write everything."""
         self._input.close()
         # (1)
-        self._hush()
-        await _within(self._limits.drain, self._quiet)
+        self._bridge.closing()
+        await self._bridge.settle(self._limits.drain)
         # (2)
-        for _, seen in self._held:
-            if seen is not None and seen.kind == "request":
-                self._write(error_body(seen.id_raw, INTERNAL_ERROR, STOPPED))
-        self._held.clear()
-        for answer in list(self._active.values()):
-            answer.give_up(STOPPED)
-        if self._stream is not None:
-            self._stream.close()
+        self._bridge.give_up(STOPPED)
         # (3)
-        if self._headers.session is not None and not self._hurried:
-            farewell = _Farewell()
-            self._handler(ClientRequest("DELETE", MCP_PATH, b"", self._headers.delete(), b"", PEER), farewell)
-            await _within(self._limits.farewell, farewell.done)
+        if not self._hurried:
+            await self._bridge.farewell(self._limits.farewell)
         # (4)
         self._output.close()
-        if not await _within(self._limits.farewell, self._flushed):
+        if not await within(self._limits.farewell, self._flushed):
             self._output.abort()
-
-
-class _Farewell:
-    """The `Responder` of the DELETE at the end; whatever the answer is, it is enough."""
-
-    def __init__(self) -> None:
-        self.on_gone: Callback = nothing
-        self.on_pause: Callback = nothing
-        self.on_resume: Callback = nothing
-        self.done = asyncio.Event()
-
-    def start(self, head: Head) -> None:
-        """Take note of nothing."""
-
-    def write(self, data: bytes) -> None:
-        """Take note of nothing."""
-
-    def finish(self) -> None:
-        self.done.set()
-
-    def abort(self) -> None:
-        self.done.set()
-
-
-async def _within(seconds: float, event: asyncio.Event) -> bool:
-    """Wait for `event`. Returns whether it came in time."""
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(event.wait(), seconds)
-    return event.is_set()

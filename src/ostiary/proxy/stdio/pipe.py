@@ -14,6 +14,8 @@ import sys
 from collections import deque
 from collections.abc import Callable
 
+from ostiary.proxy.exchange import nothing
+
 Told = Callable[[], object]
 
 CHUNK = 65_536
@@ -21,10 +23,6 @@ CHUNK = 65_536
 
 MAX_DRAIN = 64 * 1024 * 1024
 """Bytes read at most from a pipe whose writer is gone."""
-
-
-def nothing() -> None:
-    """Do nothing: the callback of somebody who need not be told."""
 
 
 def private_end(fd: int, *, writing: bool) -> int:
@@ -192,14 +190,27 @@ class PipeWriter:
     def write(self, line: bytes) -> int:
         """Queue `line` and write what fits now. Returns its ticket; a closed end drops it."""
         self._last += 1
-        if not self.closed and line:
+        if not self.closed and line and not self._left_at_once(line):
             self._queue.append((self._last, memoryview(line)))
-            self._queued += len(line)
+            self._queued += len(line) - (self._offset if len(self._queue) == 1 else 0)
             if self._polling:
                 self._weigh()
             else:
                 self._flush()
         return self._last
+
+    def _left_at_once(self, line: bytes) -> bool:
+        """Write a line that nothing waits before; False if it has to be queued, whole or its rest."""
+        if self._queue:
+            return False
+        try:
+            self._offset = os.write(self._fd, line)
+        except OSError:  # full, or broken: which of them is found once more with the line in the queue
+            return False
+        if self._offset < len(line):
+            return False
+        self._offset = 0
+        return True
 
     def untouched(self, ticket: int) -> bool:
         """Whether no byte of the line with this ticket has left."""

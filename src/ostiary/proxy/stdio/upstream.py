@@ -14,16 +14,16 @@ from collections.abc import Callable
 import msgspec
 
 from ostiary.errors import GatewayFault, UpstreamFault
-from ostiary.proxy.exchange import Flow, Header, Sink, UpstreamRequest
+from ostiary.proxy.bridge.complaint import Complaints, Log, to_stderr
+from ostiary.proxy.bridge.conversation import Use, failed
+from ostiary.proxy.bridge.glance import Glance, glance
+from ostiary.proxy.bridge.outlet import refused, whole
+from ostiary.proxy.exchange import Callback, Flow, Sink, UpstreamRequest, nothing
+from ostiary.proxy.headers import SESSION
 from ostiary.proxy.stdio.child import Grace
-from ostiary.proxy.stdio.complaint import Complaints, Log, to_stderr
-from ostiary.proxy.stdio.conversation import Conversation, PipeLimits, PipeUse, failed
-from ostiary.proxy.stdio.glance import Glance, glance
-from ostiary.proxy.stdio.outlet import Outlet, error_body
+from ostiary.proxy.stdio.conversation import PipeConversation, PipeLimits
 from ostiary.proxy.stdio.program import Command, find_program
 from ostiary.proxy.stdio.watchdog import Watchdog
-
-SESSION_HEADER = b"mcp-session-id"
 
 PARSE_ERROR = -32700
 INVALID_REQUEST = -32600
@@ -56,7 +56,11 @@ class StdioUpstream:
         grace: Grace | None = None,
         log: Log = to_stderr,
     ) -> None:
-        """Nothing is started yet. `on_exit` gets the exit status of the one child (`single`)."""
+        """Nothing is started yet. `on_exit` gets the exit status of the one child (`single`).
+
+        `on_doubt`, to be set, is told when a child has ended: the next one need not offer the same.
+        """
+        self.on_doubt: Callback = nothing
         self._command = command
         self._single = single
         self._on_exit = on_exit
@@ -65,8 +69,8 @@ class StdioUpstream:
         self._grace = grace or Grace()
         self._complain = Complaints(log)
         self._watchdog = Watchdog()
-        self._by_ref: dict[_Ref, Conversation] = {}
-        self._only: Conversation | None = None
+        self._by_ref: dict[_Ref, PipeConversation] = {}
+        self._only: PipeConversation | None = None
         self._stopping: set[asyncio.Task[int]] = set()
         self._closed = False
 
@@ -76,7 +80,7 @@ class StdioUpstream:
         Needs a running loop and the main thread. Raises GatewayFault naming the command.
         """
         if self._single:
-            self._only = self._spawn(PipeUse())
+            self._only = self._spawn(Use())
         else:
             find_program(self._command)
 
@@ -100,7 +104,7 @@ class StdioUpstream:
             return self._get(request, sink)
         if request.method == "DELETE":
             return self._delete(request, sink)
-        return _whole(sink, 405, b"", ((b"allow", b"POST, GET, DELETE"),))
+        return whole(sink, 405, b"", ((b"allow", b"POST, GET, DELETE"),))
 
     async def close(self) -> None:
         """End all children, by the deadlines of `Grace`, and release everything."""
@@ -114,44 +118,44 @@ class StdioUpstream:
     def _post(self, request: UpstreamRequest, sink: Sink) -> Flow:
         seen = glance(request.body)
         if seen is None:
-            return _refused(sink, 400, PARSE_ERROR, "the body is not one JSON-RPC message", b"")
+            return refused(sink, 400, PARSE_ERROR, "the body is not one JSON-RPC message", b"")
         try:
             found = self._conversation_for(request, seen)
         except GatewayFault as fault:
             return failed(sink, UpstreamFault(fault.message, written=False, hint=fault.hint))
         if found is None:
-            if _header(request, SESSION_HEADER) is not None:
-                return _refused(
+            if request.header(SESSION) is not None:
+                return refused(
                     sink, 404, INVALID_REQUEST, "the session does not exist or has ended", seen.id_raw
                 )
-            return _refused(sink, 400, INVALID_REQUEST, "a session id is needed", seen.id_raw)
+            return refused(sink, 400, INVALID_REQUEST, "a session id is needed", seen.id_raw)
         return found.post(request.body, seen, sink)
 
-    def _conversation_for(self, request: UpstreamRequest, seen: Glance) -> Conversation | None:
+    def _conversation_for(self, request: UpstreamRequest, seen: Glance) -> PipeConversation | None:
         """Whose pipe a message goes to: the only one, the grant's, a new session's, or its session's."""
         if self._single:
             if self._only is None:
                 self.start()
             return self._only
         grant = request.grant
-        session = _header(request, SESSION_HEADER)
+        session = request.header(SESSION)
         if seen.modern or (session is None and seen.kind == "notification"):
             return self._of_grant(grant, start=seen.modern)
         if seen.kind == "request" and seen.method == "initialize" and session is None:
             return self._new_session(grant)
         return self._by_ref.get((grant, session)) if session else None
 
-    def _of_grant(self, grant: str, *, start: bool) -> Conversation | None:
+    def _of_grant(self, grant: str, *, start: bool) -> PipeConversation | None:
         ref = (grant, b"")
         if ref not in self._by_ref and start:
             self._make_room()
-            self._by_ref[ref] = self._spawn(PipeUse(shared=True, http_status=True))
+            self._by_ref[ref] = self._spawn(Use(shared=True, http_status=True))
         return self._by_ref.get(ref)
 
-    def _new_session(self, grant: str) -> Conversation:
+    def _new_session(self, grant: str) -> PipeConversation:
         self._make_room()
         session = secrets.token_hex(SESSION_BYTES).encode()
-        conversation = self._spawn(PipeUse(headers=((SESSION_HEADER, session),)))
+        conversation = self._spawn(Use(headers=((SESSION, session),)))
         self._by_ref[(grant, session)] = conversation
         return conversation
 
@@ -172,8 +176,8 @@ class StdioUpstream:
             )
         self._end(min(idle, key=lambda one: one.used))
 
-    def _spawn(self, use: PipeUse) -> Conversation:
-        return Conversation(
+    def _spawn(self, use: Use) -> PipeConversation:
+        return PipeConversation(
             self._command, self._watchdog, use, self._pipe_limits, self._complain, self._conversation_ended
         )
 
@@ -181,60 +185,44 @@ class StdioUpstream:
         if self._single:
             found = self._only
         else:
-            session = _header(request, SESSION_HEADER)
+            session = request.header(SESSION)
             if session is None:
-                return _whole(sink, 405, b"", ((b"allow", b"POST"),))
+                return whole(sink, 405, b"", ((b"allow", b"POST"),))
             found = self._by_ref.get((request.grant, session))
         if found is None or found.status is not None:
-            return _refused(sink, 404, INVALID_REQUEST, "the session does not exist or has ended", b"")
+            return refused(sink, 404, INVALID_REQUEST, "the session does not exist or has ended", b"")
         return found.listen(sink)
 
     def _delete(self, request: UpstreamRequest, sink: Sink) -> Flow:
-        session = _header(request, SESSION_HEADER)
+        session = request.header(SESSION)
         if self._single or session is None:
-            return _whole(sink, 405, b"", ((b"allow", b"POST, GET"),))
+            return whole(sink, 405, b"", ((b"allow", b"POST, GET"),))
         found = self._by_ref.get((request.grant, session))
         if found is None:
-            return _refused(sink, 404, INVALID_REQUEST, "the session does not exist or has ended", b"")
+            return refused(sink, 404, INVALID_REQUEST, "the session does not exist or has ended", b"")
         self._end(found)
-        return _whole(sink, 200, b"")
+        return whole(sink, 200, b"")
 
-    def _end(self, conversation: Conversation) -> None:
+    def _end(self, conversation: PipeConversation) -> None:
         """Forget a conversation now and stop its child in the background."""
         self._forget(conversation)
         self._stop(conversation)
 
-    def _stop(self, conversation: Conversation) -> None:
+    def _stop(self, conversation: PipeConversation) -> None:
         task = asyncio.get_running_loop().create_task(conversation.stop(self._grace))
         self._stopping.add(task)
         task.add_done_callback(self._stopping.discard)
 
-    def _forget(self, conversation: Conversation) -> None:
+    def _forget(self, conversation: PipeConversation) -> None:
         for ref in [ref for ref, one in self._by_ref.items() if one is conversation]:
             del self._by_ref[ref]
 
-    def _conversation_ended(self, conversation: Conversation, status: int) -> None:
+    def _conversation_ended(self, conversation: PipeConversation, status: int) -> None:
         self._forget(conversation)
+        self.on_doubt()
         if self._single and self._on_exit is not None:
             self._on_exit(status)
 
-    def _running(self) -> list[Conversation]:
+    def _running(self) -> list[PipeConversation]:
         running = list(self._by_ref.values())
         return running if self._only is None else [*running, self._only]
-
-
-def _header(request: UpstreamRequest, name: bytes) -> bytes | None:
-    for key, value in request.headers:
-        if key == name:
-            return value
-    return None
-
-
-def _refused(sink: Sink, status: int, code: int, message: str, id_raw: bytes) -> Flow:
-    return _whole(sink, status, error_body(id_raw, code, message))
-
-
-def _whole(sink: Sink, status: int, body: bytes, headers: tuple[Header, ...] = ()) -> Flow:
-    outlet = Outlet(sink)
-    outlet.soon(lambda: outlet.whole(status, body, headers))
-    return outlet
