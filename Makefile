@@ -11,12 +11,14 @@ LISTEN ?= 127.0.0.1:8787
 POLICY ?= examples/time.json
 WORKERS ?= 2
 PYTEST_ARGS ?=
+SECONDS ?= 60
+TARGET ?=
 
 BIN := .venv/bin
 export PYTHON
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: help run demo test test-full bench dist lint format reference lock clean peers
+.PHONY: help run demo test test-full conformance bench fuzz dist lint format reference lock clean peers
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -34,6 +36,10 @@ test-full: export OSTIARY_TEST_FULL := 1
 test-full: lint peers ## the same at full size (minutes to hours)
 	@$(BIN)/pytest --numprocesses=$(WORKERS) --dist=worksteal --timeout=3600 $(PYTEST_ARGS)
 
+conformance: export CONFORMANCE_TABLE := 1
+conformance: peers ## the official suite and the Inspector, without the gate and through it
+	@$(BIN)/pytest --numprocesses=$(WORKERS) --dist=worksteal --quiet tests/conformance $(PYTEST_ARGS)
+
 lint: .venv/stamp-dev ## style, types, import contracts
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --quiet --check . || { echo 'lint: `make format` would change these files' >&2; \
@@ -48,6 +54,9 @@ format: .venv/stamp-dev ## rewrite the sources in the house style
 bench: .venv/stamp-dev ## speed against nginx, haproxy and Python gateways, all measured in this run
 	@for gateways in 1 2; do $(MAKE) -s .venvs/gateways$$gateways/stamp || true; done
 	@$(BIN)/python -m benchmarks
+
+fuzz: .venvs/fuzz/stamp ## look for faults in the parsers: SECONDS=60 for each, TARGET=name for one
+	@PYTHONPATH=.:src PYTHONDONTWRITEBYTECODE=1 .venvs/fuzz/bin/python -m tests.fuzz.run --seconds $(SECONDS) $(TARGET)
 
 dist: .venv/stamp-dev ## wheel, sdist and single-file build, each started once
 	@scripts/dist.sh
