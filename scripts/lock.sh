@@ -14,6 +14,8 @@ compile=(.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --ge
 # dev holds runtime and build at the same versions, so that one environment satisfies all three.
 "${compile[@]}" pyproject.toml --extra demo --group dev --constraints requirements/demo.lock \
   --constraints requirements/build.lock --output-file requirements/dev.lock
+"${compile[@]}" pyproject.toml requirements/fuzz.in --constraints requirements/runtime.lock \
+  --output-file requirements/fuzz.lock
 "${compile[@]}" requirements/mcp1.in --output-file requirements/mcp1.lock
 "${compile[@]}" requirements/servers.in --output-file requirements/servers.lock
 # The Python gateways that `make bench` loads beside ours: two generations of the official SDK.
