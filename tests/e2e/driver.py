@@ -2,15 +2,16 @@
 
 A driver (`clients/driver_*`) reads one JSON command a line and answers each with one line:
 
-    {"n": 1, "do": "connect", "name": NAME, "mode": "auto" | "legacy", "answers": bool,
-     "stdio": {"command", "env", "log"} | "http": {"url", "token"}}
+    {"n": 1, "do": "connect", "name": NAME, "mode": "auto" | "legacy", "answers": bool, "changes": bool,
+     "stdio": {"command", "env", "log"} | "http": {"url", "token"} | "sse": {"url", "token"}}
                                                           -> {"n": 1, "result": the server's handshake}
     {"n": 2, "do": "ask", "name": NAME, "method", "params"} -> {"n": 2, "result", "progress"}
     {"n": 3, "do": "heard", "name": NAME, "count"}        -> {"n": 3, "result": {"heard", "asked"}}
     {"n": 4, "do": "close", "name": NAME}                 -> {"n": 4, "result": null}
 
 or with `error` (a JSON-RPC error, as the client reports it) or `fault` (any other failure).
-`answers` makes the client answer sampling, elicitation and roots. Commands run side by side, so a
+`answers` makes the client answer sampling, elicitation and roots, `changes` ask for news of changed
+tools where that has to be asked for. Commands run side by side, so a
 slow one delays no other.
 """
 
@@ -86,6 +87,17 @@ class Http:
         return {"http": {"url": self.url, "token": self.token}}
 
 
+@dataclass(frozen=True)
+class Sse:
+    """A server that is reached by the URL of its event streams (HTTP+SSE, 2024-11-05)."""
+
+    url: str
+    token: str = ""
+
+    def spec(self) -> dict[str, Json]:
+        return {"sse": {"url": self.url, "token": self.token}}
+
+
 class Driver:
     """One driver process."""
 
@@ -96,18 +108,21 @@ class Driver:
         )
         self._replies: dict[int, Queue[Json]] = {}
         self._sent = 0
+        self._turn = threading.Lock()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def begin(self, do: str, name: str, **more: Json) -> int:
         """Send a command without waiting for its reply."""
-        self._sent += 1
-        self._replies[self._sent] = Queue()
         assert self._process.stdin is not None
-        line = json.dumps({"n": self._sent, "do": do, "name": name, **more})
-        self._process.stdin.write(line + "\n")
-        self._process.stdin.flush()
-        return self._sent
+        with self._turn:  # tests that make load do so from threads
+            self._sent += 1
+            number = self._sent
+            self._replies[number] = Queue()
+            line = json.dumps({"n": number, "do": do, "name": name, **more})
+            self._process.stdin.write(line + "\n")
+            self._process.stdin.flush()
+        return number
 
     def reply(self, number: int, within: float = WITHIN) -> Json:
         """The reply to the command `number`."""
@@ -119,10 +134,18 @@ class Driver:
         return reply
 
     def connect(
-        self, name: str, target: Stdio | Http, *, mode: str = "auto", answers: bool = False
+        self,
+        name: str,
+        target: Stdio | Http | Sse,
+        *,
+        mode: str = "auto",
+        answers: bool = False,
+        changes: bool = False,
     ) -> Connection:
         """Connect to a server; fails the test when that fails."""
-        reply = self.reply(self.begin("connect", name, mode=mode, answers=answers, **target.spec()))
+        reply = self.reply(
+            self.begin("connect", name, mode=mode, answers=answers, changes=changes, **target.spec())
+        )
         assert "result" in reply, reply
         return Connection(self, name, reply["result"])
 
@@ -209,10 +232,14 @@ class Drivers:
             self._running[kind.driver] = Driver(kind.command())
         return self._running[kind.driver]
 
-    def connect(self, kind: Kind, target: Stdio | Http, *, answers: bool = False) -> Connection:
+    def connect(
+        self, kind: Kind, target: Stdio | Http | Sse, *, answers: bool = False, changes: bool = False
+    ) -> Connection:
         """Connect a client of `kind` to a server."""
         self._names += 1
-        return self.of(kind).connect(f"c{self._names}", target, mode=kind.mode, answers=answers)
+        return self.of(kind).connect(
+            f"c{self._names}", target, mode=kind.mode, answers=answers, changes=changes
+        )
 
     def end(self) -> None:
         """End all."""

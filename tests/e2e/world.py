@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from tests.e2e.driver import FOREIGN, Http, Stdio
+from tests.e2e.driver import FOREIGN, Http, Sse, Stdio
 from tests.needs import ROOT, needs_environment, needs_npm_program, needs_program
 
 OSTIARY = [str(Path(sys.executable).parent / "ostiary")]
@@ -131,11 +131,12 @@ class Gate(Process):
         command = proxy(policy, self.state, "--listen", "127.0.0.1:0", *options, upstream=upstream)
         super().__init__(command, folder / "gate.log", env)
         wait_for("the gate's banner", lambda: self.ended() or "Ctrl-C" in self.told(), 15)
-        found = re.search(r"URL +(http://127\.0\.0\.1:(\d+)/mcp)", self.told())
+        found = re.search(r"URL +(https?://127\.0\.0\.1:(\d+)/mcp)", self.told())
         assert found, self.told()
         self.port = int(found[2])
         token = self.state / "token"
         self.http = Http(found[1], token.read_text().strip() if token.exists() else "")
+        self.sse = Sse(found[1].removesuffix("/mcp") + "/sse", self.http.token)
 
 
 class HttpServer(Process):
@@ -156,9 +157,19 @@ class HttpServer(Process):
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/mcp"
 
+    @property
+    def sse(self) -> str:
+        """Where a server of HTTP+SSE has its streams."""
+        return f"http://127.0.0.1:{self.port}/sse"
+
 
 def everything_over_http(log: Path) -> HttpServer:
     return HttpServer([*everything(), "streamableHttp"], log, lambda port: {"PORT": str(port)})
+
+
+def everything_over_sse(log: Path) -> HttpServer:
+    """The same over HTTP+SSE; its streams are at `sse`."""
+    return HttpServer([*everything(), "sse"], log, lambda port: {"PORT": str(port)})
 
 
 MODERN = [sys.executable, str(Path(__file__).parent / "modern_server.py")]

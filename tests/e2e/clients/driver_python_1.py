@@ -15,6 +15,7 @@ from driver_common import Connection, dumped, serve
 
 mcp: Any = import_module("mcp")
 stdio_client: Any = import_module("mcp.client.stdio").stdio_client
+sse_client: Any = import_module("mcp.client.sse").sse_client
 http_client: Any = import_module("mcp.client.streamable_http").streamablehttp_client
 
 
@@ -22,6 +23,11 @@ class Legacy(Connection):
     types = mcp.types
 
     def transport(self, spec: dict[str, Any]) -> Any:
+        if "sse" in spec:
+            token = spec["sse"].get("token")
+            return sse_client(
+                spec["sse"]["url"], headers={"Authorization": f"Bearer {token}"} if token else {}
+            )
         if "http" in spec:
             token = spec["http"].get("token")
             return http_client(

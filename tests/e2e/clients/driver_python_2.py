@@ -10,6 +10,7 @@ from typing import Any
 import httpx2
 from driver_common import Connection, dumped, serve
 from mcp import Client, StdioServerParameters, types
+from mcp.client.sse import sse_client
 from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
 
@@ -18,6 +19,10 @@ class Modern(Connection):
     types = types
 
     def transport(self, spec: dict[str, Any]) -> Any:
+        if "sse" in spec:
+            token = spec["sse"].get("token")
+            headers = {"Authorization": f"Bearer {token}"} if token else {}
+            return sse_client(spec["sse"]["url"], headers=headers)
         if "http" in spec:
             token = spec["http"].get("token")
             headers = {"Authorization": f"Bearer {token}"} if token else {}
@@ -46,7 +51,15 @@ class Modern(Connection):
                     "instructions": client.instructions,
                 }
             )
-            await self.closing.wait()
+            await self.stay(bool(spec.get("changes")))
+
+    async def stay(self, changes: bool) -> None:
+        """Wait for the end; on the modern era changed lists must be asked for."""
+        if changes and self.client.protocol_version >= "2026":
+            async with self.client.listen(tools_list_changed=True):
+                self.heard.append({"method": "listening"})
+                await self.closing.wait()
+        await self.closing.wait()
 
 
 serve(Modern)

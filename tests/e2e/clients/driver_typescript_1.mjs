@@ -7,12 +7,17 @@ const SDK = "@modelcontextprotocol/sdk";
 const { Client } = require(`${SDK}/client/index.js`);
 const { StdioClientTransport } = require(`${SDK}/client/stdio.js`);
 const { StreamableHTTPClientTransport } = require(`${SDK}/client/streamableHttp.js`);
+const { SSEClientTransport } = require(`${SDK}/client/sse.js`);
 const types = require(`${SDK}/types.js`);
 
 function transportFor(command, connection) {
   if (command.http) {
     const headers = command.http.token ? { Authorization: `Bearer ${command.http.token}` } : {};
     return new StreamableHTTPClientTransport(new URL(command.http.url), { requestInit: { headers } });
+  }
+  if (command.sse) {
+    const headers = command.sse.token ? { Authorization: `Bearer ${command.sse.token}` } : {};
+    return new SSEClientTransport(new URL(command.sse.url), { requestInit: { headers } });
   }
   const [program, ...args] = command.stdio.command;
   const env = { ...process.env, ...(command.stdio.env ?? {}) };

@@ -3,13 +3,17 @@ import { createRequire } from "node:module";
 import { CAPABILITIES, ELICITED, ROOTS, SAMPLED, serve } from "./driver_common.mjs";
 
 const require = createRequire(`${process.argv[2]}/package.json`);
-const { Client, StreamableHTTPClientTransport } = require("@modelcontextprotocol/client");
+const { Client, SSEClientTransport, StreamableHTTPClientTransport } = require("@modelcontextprotocol/client");
 const { StdioClientTransport } = require("@modelcontextprotocol/client/stdio");
 
 function transportFor(command, connection) {
   if (command.http) {
     const headers = command.http.token ? { Authorization: `Bearer ${command.http.token}` } : {};
     return new StreamableHTTPClientTransport(new URL(command.http.url), { requestInit: { headers } });
+  }
+  if (command.sse) {
+    const headers = command.sse.token ? { Authorization: `Bearer ${command.sse.token}` } : {};
+    return new SSEClientTransport(new URL(command.sse.url), { requestInit: { headers } });
   }
   const [program, ...args] = command.stdio.command;
   const env = { ...process.env, ...(command.stdio.env ?? {}) };
@@ -19,7 +23,10 @@ function transportFor(command, connection) {
 async function open(command, connection) {
   const capabilities = command.answers ? CAPABILITIES : {};
   const versionNegotiation = { mode: command.mode ?? "auto" };
-  const client = new Client({ name: "e2e", version: "1" }, { capabilities, versionNegotiation });
+  const hear = () => connection.heard.push({ method: "notifications/tools/list_changed" });
+  const listChanged = { tools: { autoRefresh: false, debounceMs: 0, onChanged: hear } };
+  const options = { capabilities, versionNegotiation, ...(command.changes ? { listChanged } : {}) };
+  const client = new Client({ name: "e2e", version: "1" }, options);
   if (command.answers) {
     const answer = (method, result) =>
       client.setRequestHandler(method, () => {
