@@ -9,7 +9,7 @@ import pytest
 
 from ostiary.wire.envelope import read_message
 from ostiary.wire.message import Message
-from ostiary.wire.tasks import MAX_TTL_MS, RELATED, TaskState, created, listed, named, state
+from ostiary.wire.tasks import MAX_NAMED, MAX_TTL_MS, RELATED, TaskState, created, listed, named, state
 
 
 def message(document: dict[str, Any]) -> Message:
@@ -68,6 +68,7 @@ def test_every_task_that_a_message_names_is_found() -> None:
     meta = {"_meta": {RELATED: {"taskId": "b"}}}
 
     assert named(message({"method": "tasks/get", "params": {"taskId": "a", **meta}})) == ["a", "b"]
+    assert named(message({"method": "tasks/new", "params": {"taskId": "a"}})) == ["a"]
     assert named(message({"method": "ping", "params": meta})) == ["b"]
     assert named(message({"result": meta})) == []  # a task of the client's own, perhaps
     assert named(message({"method": "tools/call", "params": {"name": "x", "taskId": "a"}})) == []
@@ -78,12 +79,13 @@ def test_every_task_that_a_message_names_is_found() -> None:
     [
         {"notifications": {"taskIds": "a"}},
         {"notifications": {"taskIds": ["a", 1]}},
+        {"notifications": {"taskIds": ["a"] * (MAX_NAMED + 1)}},
         {"_meta": {RELATED: {}}},
         {"_meta": {RELATED: "a"}},
     ],
 )
 def test_what_stands_for_a_task_and_cannot_be_one_is_not_passed_over(params: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="must be"):
+    with pytest.raises(ValueError, match=r"must be|at most"):
         named(message({"method": "subscriptions/listen", "params": params}))
 
 

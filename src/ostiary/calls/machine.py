@@ -133,9 +133,7 @@ def _other(call: Call) -> Steps:
     return Relayed()
 
 
-def _ended(
-    call: Call, ended: Ended, charges: tuple[Charge, ...]
-) -> Generator[Entry | Entrust, object, None]:
+def _ended(call: Call, ended: Ended, charges: tuple[Charge, ...]) -> Generator[Entry | Entrust, object, None]:
     """The outcome. That of a call which became a task is written when the task is over."""
     if ended.later != "task":
         returns = _returned(charges, ended)

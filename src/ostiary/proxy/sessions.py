@@ -38,6 +38,7 @@ class Session:
     """
 
     __slots__ = (
+        "_early",
         "_listed",
         "_past",
         "_recall",
@@ -65,6 +66,7 @@ class Session:
         self.version = ""
         self.declared: frozenset[str] = frozenset()
         self.resumable = False
+        self._early: dict[IdKey, Context] = {}  # of requests under way, answered on another stream
         self._listed: OrderedDict[IdKey, str] = OrderedDict()
         self._past: OrderedDict[IdKey, Context] = OrderedDict()
         self._recall = recall
@@ -119,7 +121,10 @@ class Session:
             return
         del self.runs[key]
         self._past.pop(key, None)
+        early = self._early.pop(key, None)
         if context is not None:
+            if early is not None and early.answered:
+                context.answered, context.ended, context.became = early.answered, early.ended, early.became
             self._past[key] = context.slim()
             if len(self._past) > MAX_PAST:
                 self._past.popitem(last=False)
@@ -136,7 +141,10 @@ class Session:
         key = id_key(message_id)
         run = self.runs.get(key)
         if run is not None:
-            return Context(run.call.message.method, run.call)
+            early = self._early.get(key)
+            if early is None:
+                early = self._early[key] = Context(run.call.message.method, run.call)
+            return early
         context = self._past.get(key)
         if context is None and self.name:
             context = self._recall.context(self.grant, self.name, message_id)

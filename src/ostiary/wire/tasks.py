@@ -98,7 +98,7 @@ def named(message: Message) -> list[str]:
     Raises ValueError where something stands for a task that cannot be one, or too much does.
     """
     names: list[object] = []
-    if message.method in NAMING or (message.kind == "request" and "taskId" in message.params):
+    if message.method in NAMING or (message.method.startswith("tasks/") and "taskId" in message.params):
         names.append(message.params.get("taskId"))
     if message.method == "subscriptions/listen":
         wanted = (as_object(message.params.get("notifications")) or {}).get("taskIds", [])

@@ -61,7 +61,7 @@ class Book:
             about, state = subject(message) or "", params["requestState"]
             if not isinstance(state, str) or not self.states.known(grant, message.method, about, state):
                 return _unknown(message, "`requestState` was not given for this request")
-        if "_meta" not in params and "taskId" not in params and not message.method.startswith(_MAY_NAME):
+        if "_meta" not in params and not message.method.startswith(_MAY_NAME):
             return None
         try:
             named = tasks.named(message)

@@ -68,7 +68,7 @@ class Events:
         slot, number = ring.add(mark), ring.number
         if number % KEPT == 1:
             now = self._clock()
-            self._shelf.put(of, "ring", grant, now, now + _KEEP, b"")
+            self._shelf.put(of, "ring", self._marks.owner(grant), now, now + _KEEP, b"")
         self._shelf.add_event(of, slot, number, mark)
 
     def ended(self, grant: str, session: str, event_id: bytes) -> None:
@@ -78,7 +78,7 @@ class Events:
         """
         mark = self._marks("event", grant, session.encode("latin-1"), event_id)
         now = self._clock()
-        self._shelf.put(mark, "place", grant, now, now + DAY, b"")
+        self._shelf.put(mark, "place", self._marks.owner(grant), now, now + DAY, b"")
 
     def known(self, grant: str, session: str, event_id: bytes) -> bool:
         """Whether a client of `grant` was given this id in this session."""

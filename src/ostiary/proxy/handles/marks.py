@@ -12,10 +12,15 @@ MARK = 16
 class Marks:
     """Makes marks under one key, for one server."""
 
-    __slots__ = ("_key",)
+    __slots__ = ("_key", "_server")
 
     def __init__(self, key: bytes, server: str) -> None:
         self._key = hmac.digest(key, b"handles of " + server.encode(), "sha256")
+        self._server = server
+
+    def owner(self, grant: str) -> str:
+        """Whose room a handle takes on the shelf: one server must not push out what another issued."""
+        return f"{self._server}\n{grant}"
 
     def __call__(self, kind: str, grant: str, *parts: bytes) -> bytes:
         """The mark of a handle of `kind` in the hands of `grant`; `parts` say which, and where from."""

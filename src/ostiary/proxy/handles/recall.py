@@ -176,7 +176,7 @@ class Recall:
 
     def _put(self, key: bytes, kind: str, grant: str, keep: int, body: bytes) -> None:
         now = self._clock()
-        self._shelf.put(key, kind, grant, now, now + keep, body)
+        self._shelf.put(key, kind, self._marks.owner(grant), now, now + keep, body)
 
 
 _encode = msgspec.msgpack.Encoder().encode

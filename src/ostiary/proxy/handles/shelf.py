@@ -14,7 +14,7 @@ class Shelf(Protocol):
     def put(self, key: bytes, kind: str, owner: str, at: int, until: int, body: bytes) -> None:
         """Keep something, in place of what has the same key.
 
-        `owner` is the grant; times are microseconds since the epoch.
+        `owner` is the server with the grant; times are microseconds since the epoch.
         """
         ...
 

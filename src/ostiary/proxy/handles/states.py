@@ -35,7 +35,7 @@ class States:
         if len(self._known) > MAX_IN_MEMORY:
             self._known.popitem(last=False)
         now = self._clock()
-        self._shelf.put(mark, "state", grant, now, now + DAY, b"")
+        self._shelf.put(mark, "state", self._marks.owner(grant), now, now + DAY, b"")
         self._shelf.hurry()  # its client may come back as soon as it has the answer
 
     def known(self, grant: str, method: str, about: str, state: str) -> bool:

@@ -197,9 +197,9 @@ class Tasks:
             self._keep(task)
 
     def _keep(self, task: Task) -> None:
-        now, grant = self._clock(), task.outstanding.grant
+        now, owner = self._clock(), self._marks.owner(task.outstanding.grant)
         saved = _encode(_Saved(task.outstanding, task.until, task.settled))
-        self._shelf.put(task.mark, "task", grant, now, max(task.until, now + DAY), saved)
+        self._shelf.put(task.mark, "task", owner, now, max(task.until, now + DAY), saved)
 
 
 _encode = msgspec.msgpack.Encoder().encode
