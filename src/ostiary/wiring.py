@@ -162,6 +162,7 @@ async def _proxy(
 ) -> int:
     loop = asyncio.get_running_loop()
     child_gone = asyncio.Event()
+    pins = _pins(state, server) if options.pins == "locked" else None  # before anything is started
     upstream = _upstream(
         options,
         child_gone,
@@ -181,7 +182,7 @@ async def _proxy(
         digest_key=store.keys.audit,
         mint=mint,
         clock=store.clock.now,
-        pins=_pins(state, server) if options.pins == "locked" else None,
+        pins=pins,
         track="" if options.listen else mint(),
         brake=options.max_requests,
         shelf=store.handles,
