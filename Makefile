@@ -85,6 +85,10 @@ clean: ## remove environments and build results
 	@scripts/make-environment.sh .venvs/$* requirements/$*.lock
 	@touch $@
 
+.venvs/programs/stamp: scripts/debian-programs.sh
+	@scripts/debian-programs.sh .venvs/programs tinyproxy-bin
+	@touch $@
+
 tests/npm/node_modules/stamp: tests/npm/package.json tests/npm/package-lock.json .venv/stamp-dev
 	@cd tests/npm && ../../$(BIN)/python ../tools/node.py npm ci --ignore-scripts --silent
 	@touch $@
@@ -92,6 +96,9 @@ tests/npm/node_modules/stamp: tests/npm/package.json tests/npm/package-lock.json
 # Programs the tests talk to. Without a network the tests that need one are skipped and say so; with
 # CI=true a missing one is a failure.
 PEERS := .venvs/mcp1/stamp .venvs/servers/stamp tests/npm/node_modules/stamp
+ifeq ($(shell command -v tinyproxy),)
+PEERS += .venvs/programs/stamp
+endif
 
 peers: .venv/stamp-dev
 	@for peer in $(PEERS); do \

@@ -109,7 +109,10 @@ def _slice(world: World, gateway: Gateway, load: Load, lengths: Lengths) -> Samp
     slower = SLOWER if gateway.python else 1
     words += [str(lengths.warm * slower), str(lengths.measure * slower), str(load.rate)]
     before, started = _clocks(world, gateway), time.monotonic()
-    found = run_load(["http", *words])
+    try:
+        found = run_load(["http", *words])
+    except RefutedError as error:
+        raise RefutedError(f"{gateway.name}, {load.name}: {error}") from error
     lasted = time.monotonic() - started
     after = _clocks(world, gateway)
     gate, ours, machine = (end - start for end, start in zip(after, before, strict=True))

@@ -26,8 +26,9 @@ def missing(reason: str) -> NoReturn:
 
 
 def needs_program(name: str) -> Path:
-    """A program on PATH."""
-    found = shutil.which(name)
+    """A program on PATH, or one that `make test` has fetched."""
+    fetched = ROOT / ".venvs" / "programs" / "usr"
+    found = shutil.which(name) or shutil.which(name, path=f"{fetched / 'bin'}:{fetched / 'sbin'}")
     if found is None:
         missing(f"program `{name}` is not on PATH")
     return Path(found)
