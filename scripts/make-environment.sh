@@ -15,5 +15,11 @@ arguments=()
 for lock in "$@"; do
   arguments+=(--requirement "$lock")
 done
+# A lock names everything, so nothing is resolved: a resolver looks at releases younger than the lock,
+# and an extra of one of them is "not pinned".
 "$folder/bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
-  --require-hashes "${arguments[@]}"
+  --require-hashes --no-deps "${arguments[@]}"
+"$folder/bin/python" -m pip --disable-pip-version-check check >/dev/null || {
+  "$folder/bin/python" -m pip --disable-pip-version-check check >&2
+  exit 1
+}
