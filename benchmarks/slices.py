@@ -65,8 +65,20 @@ class Lengths:
     measure: int
 
 
+LONGER = (1, 3, 9)
+"""How many times as long as planned a slice is tried, where no answer came while it was measured."""
+
+
 class RefutedError(Exception):
     """A figure would be worthless: an answer was not the expected one, or a record is missing."""
+
+
+class UnmeasuredError(RefutedError):
+    """All `calls` were answered well, and no answer came in the measured part of the slice."""
+
+    def __init__(self, calls: int) -> None:
+        super().__init__("no answer came while it was measured")
+        self.calls = calls
 
 
 Samples = dict[tuple[str, str], list[Sample]]
@@ -83,7 +95,7 @@ def measure(world: World, lengths: Lengths, rounds: int, deadline: float) -> Sam
         for load, gateway in order:
             if gateway.python and number % EVERY:
                 continue
-            sample = _slice(world, gateway, load, lengths)
+            sample = _sample(world, gateway, load, lengths)
             samples.setdefault((load.name, gateway.name), []).append(sample)
         if sys.stderr.isatty():
             print(f"\rround {number + 1} of {rounds}", end="", file=sys.stderr, flush=True)
@@ -103,16 +115,29 @@ def _shuffled(pairs: list[tuple[Load, Gateway]], rounds: int) -> Iterator[list[t
         yield chance.sample(pairs, len(pairs))
 
 
+def _sample(world: World, gateway: Gateway, load: Load, lengths: Lengths) -> Sample:
+    """One slice, longer ones if need be: a gateway may be held up for longer than a slice lasts.
+
+    Raises RefutedError, which says by what gateway under what load a figure would be worthless.
+    """
+    try:
+        for times in LONGER:
+            try:
+                return _slice(world, gateway, load, Lengths(lengths.warm * times, lengths.measure * times))
+            except UnmeasuredError as error:
+                gateway.calls += error.calls
+    except RefutedError as error:
+        raise RefutedError(f"{gateway.name}, {load.name}: {error}") from None
+    raise RefutedError(f"{gateway.name}, {load.name}: no answer within {LONGER[-1] * lengths.measure} ms")
+
+
 def _slice(world: World, gateway: Gateway, load: Load, lengths: Lengths) -> Sample:
     words = [str(gateway.port), str(gateway.requests[load.kind]), str(gateway.answers[load.kind])]
     words += [str(load.connections)]
     slower = SLOWER if gateway.python else 1
     words += [str(lengths.warm * slower), str(lengths.measure * slower), str(load.rate)]
     before, started = _clocks(world, gateway), time.monotonic()
-    try:
-        found = run_load(["http", *words])
-    except RefutedError as error:
-        raise RefutedError(f"{gateway.name}, {load.name}: {error}") from error
+    found = run_load(["http", *words])
     lasted = time.monotonic() - started
     after = _clocks(world, gateway)
     gate, ours, machine = (end - start for end, start in zip(after, before, strict=True))
@@ -135,7 +160,10 @@ def _clocks(world: World, gateway: Gateway) -> tuple[float, float, float]:
 
 
 def run_load(words: list[str]) -> dict[str, float]:
-    """Run the load generator on its core; raises RefutedError unless every answer was good."""
+    """Run the load generator on its core; raises RefutedError unless every answer was good.
+
+    Raises UnmeasuredError where all answers came before or after the measured part.
+    """
     with pinned(cores()[0]):
         process = subprocess.Popen(
             [str(compiled("load")), *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -144,7 +172,9 @@ def run_load(words: list[str]) -> dict[str, float]:
     if process.returncode:
         raise RefutedError(errors.strip() or f"load ended with {process.returncode}")
     found: dict[str, float] = json.loads(out)
-    if found["good"] != found["calls"] or not found["measured"]:
+    if found["good"] == found["calls"] and not found["measured"]:
+        raise UnmeasuredError(int(found["calls"]))
+    if found["good"] != found["calls"]:
         raise RefutedError(f"{found['good']:.0f} of {found['calls']:.0f} answers were good\n{errors[:1000]}")
     return found
 
