@@ -55,6 +55,12 @@ CODING: Refused = {
     "identity": (400, head(HOST, b"Transfer-Encoding: identity")),
     "chunked_upper_case": (400, head(HOST, b"Transfer-Encoding: CHUNKED") + b"0\r\n\r\n"),
     "chunked_folded": (400, head(HOST, b"Transfer-Encoding:", b" chunked")),
+    "chunked_after_tab": (400, head(HOST, b"Transfer-Encoding:\tchunked") + b"2\r\n{}\r\n0\r\n\r\n"),
+    "chunked_after_space_and_tab": (400, head(HOST, b"transfer-encoding: \tchunked") + b"0\r\n\r\n"),
+    "upgrade_with_chunked_after_tab": (
+        400,
+        head(HOST, b"Upgrade: h2c", b"Connection: upgrade", b"Transfer-Encoding:\tchunked") + b"0\r\n\r\n",
+    ),
     "chunked_before_tab": (400, head(HOST, b"Transfer-Encoding: chunked\t")),
     "chunked_on_http_1_0": (400, head(HOST, CHUNKS, first=b"POST /mcp HTTP/1.0")),
     "chunked_on_http_1_0_kept_alive": (

@@ -8,6 +8,7 @@ web page can make a browser send requests to 127.0.0.1, but cannot choose these 
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
@@ -180,13 +181,22 @@ def _needed(headers: Sequence[Header]) -> _Needed:
 
 
 def host_name(host: str) -> str:
-    """The host of a Host header without its port, in lower case (RFC 9110 7.2)."""
+    """The host of a Host header without its port, in lower case (RFC 9110 7.2).
+
+    `?`, which is never allowed, where something else follows an address in brackets.
+    """
     if host.startswith("["):
-        return host[1:].partition("]")[0].lower()
+        literal = _LITERAL.fullmatch(host)
+        return "?" if literal is None else literal[1].lower()
     name, colon, port = host.rpartition(":")
     if colon and port.isdigit():
         host = name
     return host.lower().rstrip(".")
+
+
+_LITERAL = re.compile(r"\[([^\[\]]*)\](?::[0-9]*)?")
+_ORIGIN = re.compile(r"https?://[!-~]+", re.IGNORECASE)
+"""Blanks and line breaks are not part of an origin; `urlsplit` would take tabs out of it."""
 
 
 def _port(host: bytes, default: int) -> int:
@@ -198,11 +208,13 @@ def _port(host: bytes, default: int) -> int:
 
 def _origin_host(origin: str) -> str:
     """The host of an Origin, or `?` (which is never allowed) for `null` and malformed ones."""
+    if _ORIGIN.fullmatch(origin) is None:
+        return "?"
     try:
         parts = urlsplit(origin)
-        host = parts.hostname
+        host, _ = parts.hostname, parts.port
     except ValueError:
         return "?"
-    if parts.scheme not in ("http", "https") or not host or parts.path or parts.query or parts.username:
-        return "?"
+    if not host or "@" in parts.netloc or parts.netloc != origin.partition("://")[2]:
+        return "?"  # an origin is scheme, host and port, and nothing else (RFC 6454 6.2)
     return host.rstrip(".")

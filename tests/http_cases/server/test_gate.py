@@ -159,6 +159,9 @@ def test_method_or_path_that_is_not_served_gets_its_status(
         (b"127.0.0.1.evil.example", 421),
         (b"127.0.0.1@evil.example", 421),
         (b"[::2]", 421),
+        (b"[::1]evil.example", 421),
+        (b"[::1]:80.evil.example", 421),
+        (b"[::1", 421),
         (b"127.0.0.1, evil.example", 421),
         (b"127.1", 421),
         (b"2130706433", 421),
@@ -197,6 +200,11 @@ def test_host_must_name_this_gate(gate: GateProcess, host: bytes, status: int) -
         (b"http://evil.example/http://localhost", 403),
         (b"localhost", 403),
         (b"ftp://localhost", 403),
+        (b"http://lo\tcalhost", 403),
+        (b"http://localhost:x", 403),
+        (b"http://localhost#evil.example", 403),
+        (b"http://localhost?", 403),
+        (b"http://localhost/", 403),
     ],
 )
 def test_origin_must_be_of_this_machine(gate: GateProcess, origin: bytes, status: int) -> None:

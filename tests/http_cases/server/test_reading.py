@@ -54,6 +54,8 @@ ACCEPTED = {
     "expectation": post(b"{}", b"Expect: 100-Continue"),
     "connection_names_its_own": post(b"{}", b"X-Hop: y", b"Connection: x-hop"),
     "rtsp_in_header_and_body": post(b'{"a":\n\n"GET /mcp RTSP/1.0"}', b"X: GET /mcp RTSP/1.0"),
+    "odd_coding_in_body": post(b"\ntransfer-encoding:\tchunked\n"),
+    "chunks_then_odd_coding_in_chunk": chunked(body=b"17\r\n\ntransfer-encoding: \tx\n\r\n0\r\n\r\n"),
     "rtsp_request_in_body": post(b"POST /mcp RTSP/1.0\r\nHost: a\r\n"),
     "repeatable_header_twice": post(b"{}", b"X-Forwarded-For: a", b"X-Forwarded-For: b"),
 }
@@ -152,6 +154,17 @@ def test_rtsp_is_not_taken_for_http_wherever_it_begins(before: bytes) -> None:
         assert len(reader.ready) == (len(before) > 2), cut
         assert reader.refused is not None, cut
         assert reader.refused.head.status == 505, cut
+    assert read(data, step=1).refused is not None
+
+
+def test_request_before_one_with_an_odd_transfer_coding_is_kept_wherever_reads_end() -> None:
+    """HTTP case 3: a tab before the coding is no part of it to one reader, and is to the next."""
+    data = chunked() + head(b"Host: a", b"transfer-ENCODING:\tchunked") + b"0\r\n\r\n"
+    for cut in range(len(data)):
+        reader = read(data, cut=cut)
+        assert len(reader.ready) == 1, cut
+        assert reader.refused is not None, cut
+    assert len(read(data, step=1).ready) == 1
     assert read(data, step=1).refused is not None
 
 

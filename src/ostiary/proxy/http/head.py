@@ -82,6 +82,10 @@ _TOKEN = frozenset(b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz")
 _PROTECTED = (b"mcp-", b"content-")
 _KNOWN_OPTIONS = frozenset({b"close", b"keep-alive", b"upgrade", b"http2-settings", b"te"})
 _COLON = b": "
+_ODD_CODING = re.compile(rb"(?<=\n)(?i:transfer-encoding):(?:\t| [ \t])")
+EDGE = len(b"\ntransfer-encoding: ")
+"""Bytes of the end of a text in which an odd transfer coding can begin that goes on in the next one."""
+
 _REQUEST_LINE = re.compile(rb"(?:\A|\n)([A-Za-z-]+) \S+ HTTP/1\.[01]\r\n")
 
 
@@ -209,6 +213,17 @@ def _other_control(framing: Framing, version: str, name: bytes, value: bytes) ->
         if value.lower() != b"100-continue":
             raise Refused(417, "the only expectation met here is 100-continue")
         framing.expects = version == "1.1"
+
+
+def odd_codings(text: bytes) -> list[int]:
+    """Where in `text` lines begin with a transfer coding that has more than one space before it.
+
+    A tab there is white space to the standard and part of the value to some proxies, who then see
+    no body. The parser cuts it off before it names the value. In a body such a line is just text.
+    """
+    if b":\t" not in text and b":  " not in text and b": \t" not in text:
+        return []
+    return [found.start() for found in _ODD_CODING.finditer(text)]
 
 
 def _refuse_repeated(headers: Sequence[Header]) -> None:

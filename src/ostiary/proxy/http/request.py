@@ -15,6 +15,7 @@ import msgspec
 
 from ostiary.proxy.exchange import ClientRequest, Head, Header
 from ostiary.proxy.http.head import (
+    EDGE,
     REQUEST_CONTROL,
     Framing,
     Refused,
@@ -22,10 +23,11 @@ from ostiary.proxy.http.head import (
     known_method,
     known_version,
     not_a_request,
+    odd_codings,
     request_framing,
     split_target,
 )
-from ostiary.proxy.http.liveness import PEER_TIMEOUT
+from ostiary.proxy.http.limits import Limits
 from ostiary.proxy.http.repeats import Repeats
 
 HeadCheck = Callable[[ClientRequest], tuple[Head, bytes] | None]
@@ -41,29 +43,6 @@ SLICE = 16384
 
 IDLE, HEAD, BODY = 0, 1, 2
 """Where a reader stands: between requests, in a head, in a body."""
-
-
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """Bounds of the HTTP listener. Sizes in bytes, times in seconds.
-
-    `queued` is how many complete requests may wait on one connection before reading pauses.
-    `linger_timeout` is how long a client may take to read an answer that closes, `peer_timeout` how
-    long one may be gone, or take nothing, before its connection ends.
-    """
-
-    body: int = 4 * 1024 * 1024
-    head: int = 32 * 1024
-    headers: int = 100
-    target: int = 8 * 1024
-    queued: int = 8
-    connections: int = 10_000
-    head_timeout: float = 10.0
-    body_timeout: float = 30.0
-    idle_timeout: float = 75.0
-    linger_timeout: float = 2.0
-    tls_handshake_timeout: float = 10.0
-    write_buffer: int = 64 * 1024
-    peer_timeout: float = PEER_TIMEOUT
 
 
 class Complete(msgspec.Struct):
@@ -95,6 +74,7 @@ class RequestReader:
         "_bytes",
         "_check",
         "_control",
+        "_edge",
         "_framing",
         "_headers",
         "_learning",
@@ -138,6 +118,8 @@ class RequestReader:
         self._control: list[Header] = []
         self._pieces: list[bytes] = []
         self._bytes = 0
+        # The last bytes that came of a head that is not over: the name of a header may begin in them.
+        self._edge = b""
         # At least the bytes since the last whole thing: head, piece of body, request.
         self._raw = 0
         self._upgrading = False
@@ -227,6 +209,21 @@ class RequestReader:
         self._give(data[given:])
 
     def _give(self, data: bytes) -> None:
+        """Give bytes to the parser, up to a transfer coding that it would read otherwise than others."""
+        edge, given = self._edge, 0
+        for start in odd_codings(edge + data):
+            at = max(0, start - len(edge))
+            self._feed(data[given:at])
+            given = at
+            if self.deaf:
+                return
+            if self.phase == HEAD:
+                self.refuse(Refused(400, "transfer-encoding must be exactly `chunked`"))
+                return
+        self._feed(data[given:])
+        self._edge = (edge + data)[-EDGE:] if self.phase == HEAD else b""
+
+    def _feed(self, data: bytes) -> None:
         """Give bytes to the parser as they are."""
         self._raw += len(data)
         upgraded_at = -1
