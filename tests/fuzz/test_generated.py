@@ -21,6 +21,7 @@ from tests.fuzz.targets import (
     http_response,
     lines,
     policy,
+    routing,
     spans,
     sse,
     strict_json,
@@ -107,6 +108,11 @@ RESPONSES = st.builds(
 def test_generated_messages(data: bytes) -> None:
     for target in (strict_json, envelope, spans, lines):
         target.check(data)
+
+
+@given(broken(MESSAGE, routing.WORDS))
+def test_generated_messages_to_route(data: bytes) -> None:
+    routing.check(data)
 
 
 @given(st.lists(MESSAGE, max_size=3), st.sampled_from([b", ", b",\n", b",,"]))

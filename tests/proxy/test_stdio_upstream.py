@@ -341,6 +341,61 @@ def test_answer_with_a_number_that_is_none_is_a_fault_and_not_silence() -> None:
     on_uvloop(main)
 
 
+def test_answer_nested_deeper_than_anybody_reads_is_a_fault_and_not_silence() -> None:
+    async def main() -> None:
+        code = """
+for r in requests():
+    if r["id"] == 1: print('{"id":1,"result":{"x":' + "[" * 5000 + "]" * 5000 + "}}", flush=True)
+    else: answer(r, ok=True)
+"""
+        async with upstream(server(code)) as asked:
+            got = await asked.ask(request("tools/call", 1))
+            assert got.failed is not None
+            assert got.failed.written
+            assert got.failed.message == "the MCP server sent a message that is nested too deeply to be read"
+            assert (await asked.ask(request("tools/call", 2))).messages[0]["result"] == {"ok": True}
+
+    on_uvloop(main)
+
+
+@pytest.mark.parametrize("line", ['"id":"\\xff","result":{}', '"id":1,"method":"a\\xff"', '"\\xff":1,"id":9'])
+def test_line_that_is_not_utf_8_disturbs_no_call(line: str) -> None:
+    async def main() -> None:
+        code = f"""
+for r in requests():
+    sys.stdout.buffer.write(b'{{"jsonrpc":"2.0",{line}}}\\n'); sys.stdout.buffer.flush()
+    answer(r, ok=True)
+"""
+        async with upstream(server(code)) as asked:
+            for number in (1, 2):
+                got = await asked.ask(request("tools/call", number))
+                assert got.messages[-1]["result"] == {"ok": True}
+
+    on_uvloop(main)
+
+
+def test_answer_on_a_shared_pipe_that_cannot_be_put_under_its_clients_id_is_a_fault() -> None:
+    """A key that is not UTF-8: passed on as it is, it would carry an id that its client never sent."""
+
+    async def main() -> None:
+        code = """
+for r in requests():
+    if r["method"] == "odd":
+        sys.stdout.buffer.write(b'{"\\xff":1,"jsonrpc":"2.0","result":{},"id":%d}\\n' % r["id"])
+        sys.stdout.buffer.flush()
+    else: answer(r, ok=True)
+"""
+        async with upstream(server(code), single=False) as asked:
+            odd, even = asked.send(modern("odd", 5)), asked.send(modern("even", 5))
+            await odd.over.wait()
+            await even.over.wait()
+            assert odd.failed is not None
+            assert odd.failed.message == "the answer of the MCP server is not valid JSON"
+            assert even.messages[0]["id"] == 5
+
+    on_uvloop(main)
+
+
 def test_answer_with_a_lone_surrogate_is_passed_on_as_it_is() -> None:
     async def main() -> None:
         async with upstream(server("for r in requests(): answer(r, x=chr(0xd800))")) as asked:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -257,6 +258,36 @@ def test_two_answers_to_one_request_are_both_judged(tmp_path) -> None:
             assert b"hidden" not in reply.body
 
     within(main)
+
+
+DEEP = b"[" * 5_000 + b"]" * 5_000
+
+
+@pytest.mark.parametrize(("policy", "passes"), [(ALLOW_ALL, True), (ONLY_ECHO, False)])
+@pytest.mark.parametrize("form", [http, events])
+def test_an_answer_that_is_nested_without_end_is_an_answer_like_any_other(
+    tmp_path,
+    caplog: pytest.LogCaptureFixture,
+    policy: dict[str, Any],
+    passes: bool,
+    form: Callable[..., bytes],
+) -> None:
+    """W30: where nothing is looked for it passes, elsewhere an error does; the gate is never at a loss."""
+
+    async def main() -> None:
+        async with world(policy, tmp_path / "s") as gate:
+            gate.upstream.script["tools/call"] = lambda seen: form(
+                b'{"jsonrpc":"2.0","id":1,"result":{"content":[],"x":%b}}' % DEEP
+            )
+            reply = await gate.ask("tools/call", {"name": "echo", "arguments": {}})
+            assert reply.status == 200
+            assert (DEEP in reply.body) == passes
+            assert passes or b"withheld" in reply.body
+            ended = "error" if passes and form is http else "unknown"  # in a stream it may be no answer
+            assert [row.status for row in await gate.records() if row.kind == "outcome"] == [ended]
+
+    within(main)
+    assert [one.message for one in caplog.records if one.levelname == "ERROR"] == []
 
 
 def test_an_answer_without_a_reader_is_not_followed_forever(tmp_path, monkeypatch) -> None:

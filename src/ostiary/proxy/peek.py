@@ -14,6 +14,7 @@ from ostiary.wire import sse
 from ostiary.wire.arrays import members_of
 from ostiary.wire.envelope import read_message
 from ostiary.wire.message import Message, MessageId
+from ostiary.wire.strict import UNREADABLE
 
 JSON = b"application/json"
 EVENTS = b"text/event-stream"
@@ -80,7 +81,7 @@ def status_of(body: bytes, http_status: int) -> Status:
         return "ok"
     try:
         peek = _peek(body)
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         return _status_in_array(body)
     if peek.error is not msgspec.UNSET:
         return "error"
@@ -104,7 +105,7 @@ def has_handles(body: bytes) -> bool:
     """Whether an answer may hold a handle for its client: a task, or a state to come back with."""
     try:
         result = _holding(body).result
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except UNREADABLE:
         return True  # of a shape that has to be looked at closer
     if result is msgspec.UNSET:
         return False
@@ -116,7 +117,7 @@ def plain_id(body: bytes) -> MessageId | None:
     """The id of a success response without any other member; None for everything else."""
     try:
         return _plain(body).id
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except UNREADABLE:
         return None
 
 
@@ -157,7 +158,7 @@ def _tells_nothing(body: bytes) -> bool:
         return "error" in message.envelope
     try:
         claims = _claims(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except UNREADABLE:
         return body.lstrip()[:1] not in (b"{", b"[")
     error = b"" if claims.error is msgspec.UNSET else bytes(claims.error)
     return claims.method is msgspec.UNSET and claims.result is msgspec.UNSET and error[:1] != b"{"

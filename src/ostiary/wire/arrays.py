@@ -12,6 +12,7 @@ import msgspec
 
 from ostiary.wire.envelope import MAX_BATCH
 from ostiary.wire.spans import Span, elements, whole
+from ostiary.wire.strict import UNREADABLE
 
 REVISION = "2025-03-26"
 """The one revision with batches: 2025-06-18 took them out again."""
@@ -36,7 +37,7 @@ def members_of(raw: bytes) -> list[Span] | None:
     try:
         _few(raw)
         found = elements(raw, whole(raw))
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return None
     return found or None
 

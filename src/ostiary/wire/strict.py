@@ -47,6 +47,10 @@ _MEMO_ENTRIES = 1024
 _MEMO_KEYS = 32
 _MEMO_LENGTH = 512
 
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What the fast decoder raises for bytes that it cannot read: not JSON or of another shape, a key or
+string that is not UTF-8, nesting deeper than the stack."""
+
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
@@ -106,7 +110,7 @@ def parse_json(data: bytes, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_
         canonical = _encode(value) == data
     except msgspec.ValidationError:  # a number beyond what the fast decoder holds
         value, canonical = None, False
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise _diagnosis(data, error, max_depth) from None
     # 3. Any other text: see every key, keep every fraction.
     if not canonical:

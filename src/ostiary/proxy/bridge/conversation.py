@@ -23,6 +23,7 @@ from ostiary.proxy.bridge.pending import Exchange, Pending, key_of
 from ostiary.proxy.exchange import Flow, Header, Sink
 from ostiary.wire.arrays import taken_apart
 from ostiary.wire.lines import MAX_LINE
+from ostiary.wire.strict import UNREADABLE
 
 METHOD_NOT_FOUND = -32601
 CANCELLED = "notifications/cancelled"
@@ -245,16 +246,20 @@ class Conversation:
                 self._complain(f"`{self._name}` answered a request that nobody made; dropped")
             return
         self._pending.forget(exchange)
+        told: bytes | None = message
         if self._use.shared:
-            message = ids.answer(message, exchange.seen.id_raw, listening=exchange.listens)
-        exchange.answer(message, self._status_of(exchange, seen))
+            told = ids.answer(message, exchange.seen.id_raw, listening=exchange.listens)
+        if told is None:
+            exchange.outlet.fault(UpstreamFault(_UNREADABLE, written=True))
+        else:
+            exchange.answer(told, self._status_of(exchange, seen))
 
     def _status_of(self, exchange: Exchange, seen: Glance) -> int:
         if not (seen.error and self._use.http_status and exchange.seen.modern):
             return 200
         try:
             code = msgspec.json.decode(seen.error, type=_Code).code
-        except (msgspec.DecodeError, msgspec.ValidationError):
+        except UNREADABLE:
             return 200
         return STATUS_OF_ERROR.get(code, 200)
 
@@ -270,7 +275,11 @@ class Conversation:
             return False
         if exchange is None:
             return self._use.shared  # late, and on a shared channel it could only mislead somebody
-        exchange.event(ids.replaced(message, path, value) if self._use.shared else message)
+        told = ids.replaced(message, path, value) if self._use.shared else message
+        if told is None:
+            self._complain(f"`{self._name}` sent {len(message)} bytes that cannot be read; dropped")
+        else:
+            exchange.event(told)
         return True
 
     def _unrelated(self, message: bytes, seen: Glance) -> None:
@@ -297,13 +306,15 @@ class Conversation:
     def _not_a_message(self, message: bytes) -> None:
         """Drop it; when it is an answer that cannot be read, its request gets a fault."""
         self._complain(f"`{self._name}` sent {len(message)} bytes that are not a JSON-RPC message; dropped")
-        broken = broken_answer(message)
+        try:
+            broken = broken_answer(message)
+        except RecursionError:
+            self.lost("the MCP server sent a message that is nested too deeply to be read")
+            return
         exchange = None if broken is None else self._pending.get(key_of(broken))
         if exchange is not None:
             self._pending.forget(exchange)
-            exchange.outlet.fault(
-                UpstreamFault("the answer of the MCP server is not valid JSON", written=True)
-            )
+            exchange.outlet.fault(UpstreamFault(_UNREADABLE, written=True))
 
     # --- when the channel fails ---------------------------------------------------------------
 
@@ -366,6 +377,7 @@ class Conversation:
 
 
 INTERNAL_ERROR = -32603
+_UNREADABLE = "the answer of the MCP server is not valid JSON"
 
 
 class _Code(msgspec.Struct):

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Raw
 
 from ostiary.wire.message import MessageId
+from ostiary.wire.strict import UNREADABLE
 
 VERSION_KEY = "io.modelcontextprotocol/protocolVersion"
 SUBSCRIPTION_KEY = "io.modelcontextprotocol/subscriptionId"
@@ -84,7 +85,7 @@ def glance(line: bytes) -> Glance | None:
     """Look at one message, or return None when it is not one."""
     try:
         envelope = _ENVELOPE.decode(line)
-    except (msgspec.DecodeError, msgspec.ValidationError, RecursionError):
+    except UNREADABLE:
         return _second_look(line)
     return _read(envelope)
 
@@ -114,11 +115,11 @@ def _read(envelope: _Envelope) -> Glance | None:
 def _read_params(seen: Glance, raw: Raw) -> None:
     try:
         params = _PARAMS.decode(raw)
-    except (msgspec.DecodeError, msgspec.ValidationError):  # absent, or not an object
+    except UNREADABLE:  # absent, or not an object
         return
     try:
         meta = _META.decode(params.meta)
-    except (msgspec.DecodeError, msgspec.ValidationError):
+    except UNREADABLE:
         meta = _Meta()
     seen.version = scalar(meta.version)
     seen.subscription = scalar(meta.subscription)
@@ -146,14 +147,14 @@ def scalar(raw: Raw | bytes) -> MessageId | None:
         return None
     try:
         return _ID.decode(raw)
-    except (msgspec.DecodeError, msgspec.ValidationError):
+    except UNREADABLE:
         return None
 
 
 def _second_look(line: bytes) -> Glance | None:
     """Read what the fast decoder refuses and others accept, such as a lone surrogate."""
     try:
-        value: object = json.loads(line, parse_constant=_refuse)
+        value: object = json.loads(line.decode("utf-8"), parse_constant=_refuse)
         if not isinstance(value, dict):
             return None
     except (ValueError, RecursionError):
@@ -163,10 +164,13 @@ def _second_look(line: bytes) -> Glance | None:
 
 
 def broken_answer(line: bytes) -> MessageId | None:
-    """The id of a response that is JSON but for `NaN` or `Infinity`, or None."""
+    """The id of a response that is JSON but for `NaN` or `Infinity`, or None.
+
+    Raises RecursionError where the nesting is too deep to find one.
+    """
     try:
-        value: object = json.loads(line)
-    except (ValueError, RecursionError):
+        value: object = json.loads(line.decode("utf-8"))
+    except ValueError:
         return None
     if not isinstance(value, dict):
         return None

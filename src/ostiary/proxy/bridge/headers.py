@@ -11,6 +11,7 @@ from ostiary.proxy.exchange import Header
 from ostiary.wire.envelope import read_message
 from ostiary.wire.message import Message
 from ostiary.wire.mirror import ANNOTATION, Parameter, encode_value, mirrored_headers, parameters_of
+from ostiary.wire.strict import UNREADABLE
 
 MAX_TOOLS = 4_096
 
@@ -58,7 +59,7 @@ class ClientHeaders:
         self.session = session
         try:
             version = msgspec.json.decode(message, type=_InitializeAnswer).result.protocol
-        except (msgspec.DecodeError, msgspec.ValidationError):
+        except UNREADABLE:
             version = ""
         self.version = encode_value(version).encode("ascii") if version else b""
 
@@ -72,7 +73,7 @@ class ClientHeaders:
             return
         try:
             tools = msgspec.json.decode(message, type=_ListAnswer).result.tools
-        except (msgspec.DecodeError, msgspec.ValidationError):
+        except UNREADABLE:
             return
         for tool in tools:
             if len(self._parameters) < MAX_TOOLS or tool.name in self._parameters:

@@ -10,10 +10,12 @@ from __future__ import annotations
 import msgspec
 
 from ostiary.proxy.bridge.glance import Glance, glance, scalar
+from ostiary.wire.strict import UNREADABLE
 
 CANCELLED = "notifications/cancelled"
 
-_METHOD = b'"method"'
+_METHOD, _ESCAPE = b'"method"', b"\\u"
+"""Without the one, and without an escape that may spell it, a message is no question."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -23,7 +25,7 @@ def asked(epoch: int, message: bytes) -> bytes:
 
     Number 0 is the session that the client began itself: there ids are left as they are.
     """
-    if not epoch or _METHOD not in message:
+    if not epoch or (_METHOD not in message and _ESCAPE not in message):
         return message
     seen = glance(message)
     if seen is not None and seen.kind == "request":
@@ -48,7 +50,7 @@ def with_member(message: bytes, name: str, value: bytes) -> bytes | None:
     """The object `message` with `value`, which is JSON, as its member `name`; None when it is no object."""
     try:
         members = msgspec.json.decode(message, type=dict[str, msgspec.Raw])
-    except (msgspec.DecodeError, msgspec.ValidationError, RecursionError):
+    except UNREADABLE:
         return None
     members[name] = msgspec.Raw(value)
     return _encode(members)
@@ -56,9 +58,12 @@ def with_member(message: bytes, name: str, value: bytes) -> bytes | None:
 
 def _cancelled(epoch: int, message: bytes) -> bytes | None:
     """A cancellation names the question in its parameters."""
-    members = msgspec.json.decode(message, type=dict[str, msgspec.Raw])
-    params = members.get("params", b"")
-    raw = msgspec.json.decode(params, type=dict[str, msgspec.Raw]).get("requestId", b"")
+    try:
+        members = msgspec.json.decode(message, type=dict[str, msgspec.Raw])
+        params = members.get("params", b"")
+        raw = msgspec.json.decode(params, type=dict[str, msgspec.Raw]).get("requestId", b"")
+    except UNREADABLE:
+        return None
     changed = with_member(bytes(params), "requestId", _theirs(epoch, bytes(raw)))
     return None if changed is None else with_member(message, "params", changed)
 

@@ -22,6 +22,7 @@ from ostiary.proxy.bridge.glance import Glance, glance
 from ostiary.proxy.bridge.headers import ClientHeaders
 from ostiary.proxy.bridge.questions import with_member
 from ostiary.proxy.exchange import Header
+from ostiary.wire.strict import UNREADABLE
 
 INITIALIZED = b'{"jsonrpc":"2.0","method":"notifications/initialized"}'
 
@@ -254,7 +255,7 @@ class Renewal:
 def _read(message: bytes) -> _Agreed | None:
     try:
         return msgspec.json.decode(message, type=_InitializeAnswer).result
-    except (msgspec.DecodeError, msgspec.ValidationError, RecursionError):
+    except UNREADABLE:
         return None
 
 
@@ -266,7 +267,7 @@ def _plain(capabilities: Capabilities) -> object:
 def _hears(capability: msgspec.Raw) -> bool:
     try:
         return msgspec.json.decode(capability, type=_News).changed
-    except (msgspec.DecodeError, msgspec.ValidationError):
+    except UNREADABLE:
         return False
 
 
