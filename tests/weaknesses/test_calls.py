@@ -13,6 +13,8 @@ from tests.weaknesses.world import (
     TOKENS,
     call,
     deny_but,
+    modern,
+    modern_headers,
     request,
     tool,
     within,
@@ -297,6 +299,27 @@ def test_accepted_bytes_are_forwarded_as_they_came(tmp_path) -> None:
         async with world(deny_but("echo"), tmp_path / "s") as gate:
             await gate.post(message)
             assert [one.body for one in gate.upstream.seen if not gate.upstream.is_own(one)] == [message]
+
+    within(main)
+
+
+@pytest.mark.parametrize("policy", [deny_but("echo"), {**ALLOW_ALL, "methods": {"deny": ["no/*"]}}])
+def test_a_denied_method_that_no_revision_has_is_not_found_on_the_modern_era(tmp_path, policy) -> None:
+    """P6.3: the denial is told in the terms of the revision (MCP 2026-07-28, streamable HTTP: 404).
+
+    A legacy client takes that status for the end of its session.
+    """
+
+    async def main() -> None:
+        async with world(policy, tmp_path / "s") as gate:
+            asked = modern(request("no/such", {}))
+            told = await gate.post(asked, *modern_headers(asked))
+            assert (told.status, told.json["error"]["code"]) == (404, -32601)
+            assert told.json["error"]["data"]["io.ostiary/decision"]["decision"] == "deny"
+            legacy = await gate.ask("no/such", {})
+            assert (legacy.status, legacy.json["error"]["code"]) == (200, 4403)
+            assert gate.upstream.messages == []
+            assert [row.kind for row in await gate.records()].count("denial") == 2
 
     within(main)
 

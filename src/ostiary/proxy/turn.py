@@ -22,6 +22,8 @@ from ostiary.proxy.peek import JSON
 from ostiary.proxy.relay import Relay
 from ostiary.proxy.sessions import Session
 from ostiary.wire import answers
+from ostiary.wire.envelope import is_known
+from ostiary.wire.era import METHOD_NOT_FOUND
 from ostiary.wire.ids import id_key
 from ostiary.wire.message import Message
 
@@ -162,7 +164,7 @@ class Turn:
         elif self._over:  # a client starts anew on this status, and on this only
             self._answer(answers.error(message.id, -32600, "the server no longer knows this session"), 404)
         elif isinstance(outcome, Refused):
-            self._answer(self._refusal(call, outcome))
+            self._answer(*self._refusal(call, outcome))
         elif isinstance(outcome, Emptied):
             modern = call.era == "modern"
             self._answer(answers.empty_list(message.id, message.method, modern=modern))
@@ -213,7 +215,8 @@ class Turn:
         relay.client_gone()
         self._desk.orphans.add(relay)
 
-    def _refusal(self, call: Call, refused: Refused) -> bytes:
+    def _refusal(self, call: Call, refused: Refused) -> tuple[bytes, int]:
+        """The answer to a refused request, and its HTTP status."""
         message_id = call.message.id
         assert message_id is not None  # noqa: S101 - only requests are answered
         note = answers.Note(
@@ -224,8 +227,11 @@ class Turn:
             retry_after_ms=refused.retry_after_ms,
         )
         if call.message.method == "tools/call":
-            return answers.denied_call(message_id, note, modern=call.era == "modern")
-        return answers.denied_method(message_id, note, CODES[refused.kind])
+            return answers.denied_call(message_id, note, modern=call.era == "modern"), 200
+        if call.era == "modern" and refused.kind == "denied" and not is_known(call.message.method):
+            # In the terms of the revision; on the legacy era 404 is about sessions.
+            return answers.denied_method(message_id, note, METHOD_NOT_FOUND), 404
+        return answers.denied_method(message_id, note, CODES[refused.kind]), 200
 
     def _answer(self, body: bytes, status: int = 200) -> None:
         headers = ((b"content-type", JSON),) if body else ()

@@ -353,6 +353,12 @@ _REQUESTS: Mapping[str, Shape] = {
 }
 """Methods that are requests in some revision: without an id they are refused."""
 
+
+def is_known(method: str) -> bool:
+    """Whether some revision has a request of this name."""
+    return method in _REQUESTS
+
+
 _MEANT = {fold(name): name for name in _REQUESTS}
 """What a reader that ignores case or white space would take another spelling of a method for."""
 
