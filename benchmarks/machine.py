@@ -16,6 +16,9 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 CACHE = HERE.parent / "build" / "benchmarks"
+STARTS_WITHIN = 60.0
+"""Seconds for a program to listen: on a busy machine the Python gateways take more than ten."""
+
 _TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -94,12 +97,19 @@ def running(command: Sequence[str], port: int, core: int, log: Path) -> Iterator
 
 
 def _await_port(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + STARTS_WITHIN
     while True:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
             return
         if process.poll() is not None or time.monotonic() > deadline:
-            raise MissingError(f"`{Path(str(process.args[0])).name}` does not listen:\n{log.read_text()}")
+            ended = process.returncode is not None
+            why = (
+                f"ended with {process.returncode}"
+                if ended
+                else f"did not listen within {STARTS_WITHIN:.0f} s"
+            )
+            said = log.read_text(errors="replace").strip()
+            raise MissingError(f"`{Path(str(process.args[0])).name}` {why}" + (f":\n{said}" if said else ""))
         time.sleep(0.02)
 
 
