@@ -53,6 +53,7 @@ format: .venv/stamp-dev ## rewrite the sources in the house style
 
 bench: .venv/stamp-dev ## speed against nginx, haproxy and Python gateways, all measured in this run
 	@for gateways in 1 2; do $(MAKE) -s .venvs/gateways$$gateways/stamp || true; done
+	@{ command -v nginx && command -v haproxy; } >/dev/null || $(MAKE) -s .venvs/proxies/stamp || true
 	@$(BIN)/python -m benchmarks
 
 fuzz: .venvs/fuzz/stamp ## look for faults in the parsers: SECONDS=60 for each, TARGET=name for one
@@ -87,6 +88,11 @@ clean: ## remove environments and build results
 
 .venvs/programs/stamp: scripts/debian-programs.sh
 	@scripts/debian-programs.sh .venvs/programs tinyproxy-bin
+	@touch $@
+
+# With them come the libraries of haproxy that not every system has.
+.venvs/proxies/stamp: scripts/debian-programs.sh
+	@scripts/debian-programs.sh .venvs/proxies nginx haproxy liblua5.3-0 libopentracing1 libopentracing-c-wrapper0
 	@touch $@
 
 tests/npm/node_modules/stamp: tests/npm/package.json tests/npm/package-lock.json .venv/stamp-dev

@@ -16,6 +16,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 CACHE = HERE.parent / "build" / "benchmarks"
+PROXIES = HERE.parent / ".venvs" / "proxies"
 STARTS_WITHIN = 60.0
 """Seconds for a program to listen: on a busy machine the Python gateways take more than ten."""
 
@@ -46,12 +47,19 @@ def compiled(name: str) -> Path:
     return program
 
 
-def nginx_program() -> Path:
-    """Where nginx is."""
-    found = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
-    if found is None:
-        raise MissingError("nginx is not installed")
-    return Path(found)
+def proxy_command(name: str) -> list[str]:
+    """How nginx or haproxy is started: the one of this machine, else the one that `make bench` fetched.
+
+    Raises MissingError where there is neither.
+    """
+    found = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
+    if found is not None:
+        return [found]
+    fetched = PROXIES / "usr/sbin" / name
+    if not fetched.exists():
+        raise MissingError(f"{name} is not installed, and could not be fetched")
+    libraries = ":".join(str(folder) for folder in (PROXIES / "usr/lib").glob("*-linux-*"))
+    return ["/usr/bin/env", f"LD_LIBRARY_PATH={libraries}", str(fetched)]
 
 
 def cores() -> tuple[int, int]:
@@ -109,7 +117,7 @@ def _await_port(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
                 else f"did not listen within {STARTS_WITHIN:.0f} s"
             )
             said = log.read_text(errors="replace").strip()
-            raise MissingError(f"`{Path(str(process.args[0])).name}` {why}" + (f":\n{said}" if said else ""))
+            raise MissingError(why + (f":\n{said}" if said else ""))
         time.sleep(0.02)
 
 

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import scenario
-from benchmarks.machine import HERE, MissingError, compiled, cores, nginx_program, running
+from benchmarks.machine import HERE, MissingError, compiled, cores, proxy_command, running
 
 ENVIRONMENTS = HERE.parent / ".venvs"
 
@@ -103,14 +102,11 @@ def _written(place: Place, name: str, template: str) -> str:
 
 def _nginx(place: Place) -> list[str]:
     config = _written(place, "nginx.conf", _NGINX)
-    return [str(nginx_program()), "-p", str(place.home), "-e", "stderr", "-c", config]
+    return [*proxy_command("nginx"), "-p", str(place.home), "-e", "stderr", "-c", config]
 
 
 def _haproxy(place: Place) -> list[str]:
-    found = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin:/usr/local/sbin")
-    if found is None:
-        raise MissingError("haproxy is not installed")
-    return [found, "-db", "-f", _written(place, "haproxy.cfg", _HAPROXY)]
+    return [*proxy_command("haproxy"), "-db", "-f", _written(place, "haproxy.cfg", _HAPROXY)]
 
 
 def _fastmcp(place: Place) -> list[str]:

@@ -16,7 +16,6 @@ import asyncio
 import contextlib
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -28,6 +27,7 @@ from pathlib import Path
 
 import uvloop
 
+from benchmarks.machine import proxy_command
 from ostiary.errors import UpstreamFault
 from ostiary.proxy.exchange import ClientRequest, Head, Responder, UpstreamRequest
 from ostiary.proxy.http.client import HttpUpstream
@@ -136,7 +136,7 @@ def nginx(home: Path, port: int, action: str, behind: int = 9) -> list[str]:
     home.mkdir()
     config = home / "nginx.conf"
     config.write_text(_NGINX.format(home=home, port=port, action=action, behind=behind))
-    return [shutil.which("nginx") or "/usr/sbin/nginx", "-p", str(home), "-c", str(config)]
+    return [*proxy_command("nginx"), "-p", str(home), "-c", str(config)]
 
 
 def cpu(pid: int) -> tuple[float, float]:
