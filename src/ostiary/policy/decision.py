@@ -58,6 +58,25 @@ class Charge:
 
 
 @dataclass(frozen=True, slots=True)
+class Hold:
+    """A call that may go ahead once people agree (P2.14, P5).
+
+    `rules` are the rules that hold, and `reasons` why, one for each: for the approver, and never
+    with an argument value. Each set of `approvers` needs the agreement of one of its members; none
+    at all means that any one approver suffices. `hold_seconds` None leaves the time to the gate.
+    `message` is for the approver. `convenience` lets the client's own user answer in a form.
+    """
+
+    rules: tuple[str, ...]
+    reasons: tuple[str, ...]
+    approvers: tuple[frozenset[str], ...] = ()
+    timeout_seconds: int = 1800
+    hold_seconds: int | None = None
+    message: str = ""
+    convenience: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """What the policy says to one call.
 
@@ -66,7 +85,8 @@ class Decision:
     `(intercept default allow)`; empty when allowed by a listed tool.
     `message` is for the agent and identical for steps 6-8 (P2.16); `reasons` are for people
     (records, `explain`) and never hold an argument value.
-    `charges` must all be reserved, or none, before the call is forwarded.
+    `charges` must all be reserved, or none, before the call is forwarded; those of a hold when it
+    is redeemed. `hold` is there exactly when `effect` is `hold`, and `rules` and `reasons` are then its.
     """
 
     effect: Literal["allow", "deny", "hold"]
@@ -77,3 +97,4 @@ class Decision:
     revision: str = ""
     unchecked: tuple[str, ...] = ()
     details: Mapping[str, str] = field(default_factory=dict[str, str])
+    hold: Hold | None = None

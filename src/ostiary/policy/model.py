@@ -82,11 +82,11 @@ Condition = Test | AnyOf | AllOf | Not | Each
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A predicate: conditions that are ANDed, under `require` or `deny_if`.
+    """A predicate: conditions that are ANDed, under `require`, `deny_if` or `approve_if`.
 
     `id` is the JSON pointer of the predicate, e.g. `/tools/x/deny_if/0`.
-    `message` is what the agent is told; None means a default text.
-    Empty `conditions` in `deny_if` always denies; in `require` it does not load (P3.2).
+    `message` is what the agent is told, or under `approve_if` the approver; None means a default text.
+    Empty `conditions` always hold in `deny_if` and `approve_if`; in `require` they do not load (P3.2).
     """
 
     id: str
@@ -143,14 +143,37 @@ class Validation:
 
 
 @dataclass(frozen=True, slots=True)
+class Approval:
+    """The terms on which calls are held for a person: `approval`, of a tool or of all tools (P5.2).
+
+    `timeout_seconds` is how long a request lives, and an approval that nobody used.
+    `hold_seconds` is how long a call is held open; None leaves it to the gate, 45 s or 240 s.
+    `approvers` are names, one of whom must agree; empty means any registered approver.
+    `message` is for the approver. `convenience` lets the client's own user answer in a form.
+    """
+
+    id: str
+    timeout_seconds: int = 1800
+    hold_seconds: int | None = None
+    approvers: tuple[str, ...] = ()
+    message: str | None = None
+    convenience: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ToolRules:
-    """Everything said about one tool, or about every tool (`Policy.all_tools`)."""
+    """Everything said about one tool, or about every tool (`Policy.all_tools`).
+
+    `action: require_approval` is an `approve_if` without conditions.
+    """
 
     require: tuple[Rule, ...] = ()
     deny_if: tuple[Rule, ...] = ()
     limits: tuple[Limit, ...] = ()
     validation: Validation | None = None
     wide_numbers: bool = False
+    approve_if: tuple[Rule, ...] = ()
+    approval: Approval | None = None
 
 
 @dataclass(frozen=True, slots=True)
