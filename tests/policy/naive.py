@@ -13,9 +13,10 @@ import unicodedata
 from fractions import Fraction
 from typing import Any
 
+from tests.policy.naive_holds import merge, terms
 from tests.policy.naive_readers import TEXT, Wrong, matches
 
-__all__ = ["Wrong", "decide", "evaluate", "fold", "matches", "parse"]
+__all__ = ["Wrong", "decide", "evaluate", "fold", "hold", "matches", "parse"]
 
 TRUE, FALSE, ABSENT, ERROR = "true", "false", "absent", "error"
 
@@ -290,7 +291,34 @@ def decide(case: dict[str, Any]) -> tuple[str, list[str]]:
         for at, limit in enumerate(rules.get("limits", []))
         if not payable(limit, arguments, schema)
     ]
-    return ("deny", costs) if costs else ("allow", [])
+    if costs:
+        return "deny", costs
+    outcomes = asking(policy, tool, arguments)
+    errors = [rule for rule, outcome, _ in outcomes if outcome == ERROR]
+    held = [rule for rule, outcome, _ in outcomes if outcome == TRUE]
+    return ("deny", errors) if errors else ("hold", held) if held else ("allow", [])
+
+
+def hold(case: dict[str, Any]) -> dict[str, Any]:
+    """What the held call of a case needs: the terms of every rule that holds, together (P2.14)."""
+    policy, tool = case["policy"], case["tool"]
+    outcomes = asking(parse(json.dumps(policy)), tool, parse(case["arguments"]))
+    held = [(rule, predicate) for rule, outcome, predicate in outcomes if outcome == TRUE]
+    return merge([(rule, predicate, terms(policy, tool, rule)) for rule, predicate in held])
+
+
+def asking(policy: Any, tool: str, arguments: Any) -> list[tuple[str, str, Any]]:
+    """Every rule that may hold the call: id, outcome, rule; those of the tool before those of all."""
+    rules, every = policy.get("tools", {}).get(tool, {}), policy.get("all_tools", {})
+    wide = rules.get("wide_numbers", False)
+    found: list[tuple[str, str, Any]] = []
+    if rules.get("action") == "require_approval":
+        found.append((f"/tools/{tool}/action", TRUE, rules))
+    for at, owner in ((f"/tools/{tool}", rules), ("/all_tools", every)):
+        for index, predicate in enumerate(owner.get("approve_if", [])):
+            outcomes = [evaluate(condition, arguments, wide) for condition in predicate["conditions"]]
+            found.append((f"{at}/approve_if/{index}", conjunction(outcomes), predicate))
+    return found
 
 
 def schemas(case: dict[str, Any]) -> dict[str, Any]:
@@ -326,6 +354,8 @@ def failing(tool: str, rules: Any, schema: Any, arguments: Any, case: dict[str, 
         failed.append(f"/tools/{tool}/validate")
     wide = rules.get("wide_numbers", False)
     for word, bad in (("require", (FALSE, ABSENT, ERROR)), ("deny_if", (TRUE, ERROR))):
+        if word == "deny_if" and rules.get("action") == "deny":
+            failed.append(f"/tools/{tool}/action")
         for at, predicate in enumerate(rules.get(word, [])):
             outcomes = [evaluate(condition, arguments, wide) for condition in predicate["conditions"]]
             if conjunction(outcomes) in bad:
@@ -357,7 +387,9 @@ def validated(rules: Any, schema: Any, arguments: Any) -> bool:
 
 def twin(rules: Any, policy: Any, schema: Any, arguments: Any) -> bool:
     known: dict[str, Any] = {}
-    for predicate in [*rules.get("require", []), *rules.get("deny_if", [])]:
+    words = ("require", "deny_if", "approve_if")
+    own = [predicate for word in words for predicate in rules.get(word, [])]
+    for predicate in [*own, *policy.get("all_tools", {}).get("approve_if", [])]:
         for condition in predicate["conditions"]:
             for keys in all_paths(condition):
                 plant(known, keys)

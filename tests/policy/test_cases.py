@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from ostiary.policy.compile import compile_policy
+from ostiary.policy.explain import explain
 from ostiary.policy.methods import decide_method
 from ostiary.policy.outcome import Outcome
 from tests.policy import naive
@@ -24,13 +25,14 @@ from tests.policy.world import (
 ROWS = condition_rows()
 DECISIONS = decision_cases()
 METHODS = method_sheet()
-# What a require, a deny_if and a require of the negation do, for each outcome (P3.1).
+# What a require, a deny_if, an approve_if and a require of the negation do, for each outcome (P3.1).
 EFFECTS = {
-    "true": ("allow", "deny", "deny"),
-    "false": ("deny", "allow", "allow"),
-    "absent": ("deny", "allow", "deny"),
-    "error": ("deny", "deny", "deny"),
+    "true": ("allow", "deny", "hold", "deny"),
+    "false": ("deny", "allow", "allow", "allow"),
+    "absent": ("deny", "allow", "allow", "deny"),
+    "error": ("deny", "deny", "deny", "deny"),
 }
+DEFAULT_HOLD = {"approvers": [], "timeout_s": 1800, "hold_s": None, "message": "", "convenience": False}
 
 
 def test_there_are_at_least_three_hundred_cases_with_unique_names() -> None:
@@ -44,6 +46,7 @@ def _policies(condition: dict[str, Any]) -> list[dict[str, Any]]:
     predicates = (
         {"require": [{"conditions": [condition]}]},
         {"deny_if": [{"conditions": [condition]}]},
+        {"approve_if": [{"conditions": [condition]}]},
         {"require": [{"conditions": [{"not": condition}]}]},
     )
     return [{"version": "1", "default": "deny", "tools": {"x": rules}} for rules in predicates]
@@ -51,7 +54,7 @@ def _policies(condition: dict[str, Any]) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row[0]} {row[1]}")
 def test_condition_has_the_written_outcome(row: tuple[str, str, dict[str, Any], str, str]) -> None:
-    """P3.1-P3.5, P3.7: three policies tell the four outcomes apart."""
+    """P3.1-P3.5, P3.7: four policies tell the four outcomes apart."""
     _, _, condition, arguments, outcome = row
     for policy, expected in zip(_policies(condition), EFFECTS[outcome], strict=True):
         decision = decide_case({"policy": policy, "tool": "x", "arguments": arguments})
@@ -69,7 +72,7 @@ def test_naive_evaluator_gives_conditions_the_written_outcome(
 
 @pytest.mark.parametrize("case", DECISIONS, ids=lambda case: f"{case['clause']} {case['name']}")
 def test_decision_is_the_written_one(case: dict[str, Any]) -> None:
-    """P2, P3, P4, P7: each case names its clause."""
+    """P2, P3, P4, P5, P7: each case names its clause."""
     decision = decide_case(case)
     expected = case["expect"]
     assert decision.effect == expected["effect"], decision.reasons
@@ -87,6 +90,9 @@ def test_decision_is_the_written_one(case: dict[str, Any]) -> None:
             [rule, Decimal(amount), Decimal(ceiling), seconds]
             for rule, amount, ceiling, seconds in expected["charges"]
         ]
+    assert (decision.hold is not None) is (decision.effect == "hold")
+    if "hold" in expected:
+        assert explain(decision)["hold"] == {**DEFAULT_HOLD, **expected["hold"]}
     if decision.effect == "deny":
         assert decision.message
         assert decision.reasons
@@ -96,7 +102,10 @@ def test_decision_is_the_written_one(case: dict[str, Any]) -> None:
 @pytest.mark.parametrize("case", DECISIONS, ids=lambda case: f"{case['clause']} {case['name']}")
 def test_naive_evaluator_agrees_with_the_written_decision(case: dict[str, Any]) -> None:
     """P2, P3, P4: the second opinion on whole decisions."""
-    assert naive.decide(case) == (case["expect"]["effect"], case["expect"]["rules"])
+    expected = case["expect"]
+    assert naive.decide(case) == (expected["effect"], expected["rules"])
+    if "hold" in expected:
+        assert naive.hold(case) == {**DEFAULT_HOLD, **expected["hold"]}
 
 
 @pytest.mark.parametrize("row", METHODS["rows"], ids=lambda row: " ".join(map(str, row[:4])))

@@ -63,6 +63,13 @@ WARNED = {
     + b'"tools": {"a": {"limits": [{"counter": "c", "window": "minute", "max": 1, "refund": "on_error"}]}}}',
     "argument-scope-alone": SMALL
     + b'"tools": {"a": {"limits": [{"counter": "c", "window": "minute", "max": 1, "scope": "args.x"}]}}}',
+    "approvers-bypassed": SMALL
+    + b'"tools": {"a": {"action": "require_approval", "approval": '
+    + b'{"approvers": ["user:b"], "convenience": true}}}}',
+    "timeout-before-hold": SMALL
+    + b'"tools": {"a": {"action": "require_approval", "approval": {"timeout": "30s", "hold": "1m"}}}}',
+    "shared-timeout": b'version: "1"\ndefault: deny\ntools: {a: {rules: [{name: n, action: require_approval, '
+    b"approval_timeout: 1h}, {name: m, action: require_approval}]}}",
     "implied-default": b'version: "1"\ntools: {a: {rules: [{name: n, action: deny}]}}',
 }
 LARGE = {

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import pytest
+
+from ostiary.policy.compile import compile_policy
+from ostiary.policy.decide import decide
+from ostiary.policy.decision import Question
 from ostiary.policy.diagnostic import Diagnostic
 from ostiary.policy.load import document, load_text
-from ostiary.policy.model import Limit, Policy, Rule, Test, ToolRules, Window
+from ostiary.policy.model import AnyOf, Approval, Limit, Policy, Rule, Test, ToolRules, Window
 
 
 def _load(text: str) -> Policy:
@@ -154,3 +159,135 @@ def test_numeric_text_marks_only_operators_that_compare_by_text():
     found = _rules(f"- name: n\n  conditions: [{', '.join(written)}]")
     tests = found.require[0].conditions
     assert [test.numeric_text for test in tests if isinstance(test, Test)] == [True, False, True]
+
+
+# --- approvals ----------------------------------------------------------------------------------
+
+
+def _asking(rules: str, top: str = "") -> Policy:
+    listed = "".join(f"      - {{name: n, action: require_approval{rule}}}\n" for rule in rules.split(";"))
+    return _load(f'version: "1"\ndefault: deny\n{top}tools:\n  run:\n    rules:\n{listed}')
+
+
+def test_a_rule_that_requires_approval_asks_for_every_call():
+    """P5.5: without conditions; its message is for the approver, and half an hour is Intercept's default."""
+    found = _rules("- {name: n, action: require_approval, on_deny: look}")
+    terms = Approval("/tools/run/rules/0", timeout_seconds=1800)
+    assert found == ToolRules(approve_if=(Rule("/tools/run/rules/0", (), "look"),), approval=terms)
+
+
+def test_conditions_of_a_rule_that_requires_approval_select_calls():
+    """P5.5: each is true where its argument is not there, but for `exists`."""
+    listed = "[{path: args.a, op: gt, value: 5}, {path: args.b, op: exists, value: true}]"
+    (rule,) = _rules(f"- {{name: n, action: require_approval, conditions: {listed}}}").approve_if
+    assert rule.conditions == (
+        AnyOf((Test(("a",), "gt", Decimal(5)), Test(("a",), "exists", value=False))),
+        Test(("b",), "exists", value=True),
+    )
+
+
+MATCH = "[{path: args.a, op: gt, value: 5}, {path: args.b, op: neq, value: x}]"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "effect"),
+    [
+        ({"a": 6, "b": "y"}, "hold"),
+        ({"a": 5, "b": "y"}, "allow"),
+        ({"a": 6, "b": "x"}, "allow"),
+        ({"b": "y"}, "hold"),  # Intercept lets this pass
+        ({"a": None, "b": "y"}, "hold"),
+        ({"a": 6}, "hold"),
+        ({}, "hold"),
+        ({"b": "x"}, "allow"),  # surely not selected, whatever `a` would be
+        ({"a": "6", "b": "y"}, "deny"),
+        ({"a": [6], "b": "y"}, "deny"),
+        ({"a": "6"}, "deny"),
+        ({"a": "6", "b": "x"}, "allow"),
+    ],
+)
+def test_what_cannot_be_judged_never_passes_a_match(arguments: dict[str, object], effect: str):
+    """P5.5: only a condition that is surely false lets a call pass; an error denies."""
+    compiled = compile_policy(_asking(f", conditions: {MATCH}"))
+    assert decide(compiled, Question("run", arguments)).effect == effect
+
+
+def test_a_match_below_something_that_is_no_object_selects():
+    """P5.5: an argument that cannot be there is not there."""
+    compiled = compile_policy(_asking(", conditions: [{path: args.a.b, op: gt, value: 5}]"))
+    for arguments in ({"a": [6]}, {"a": {}}, {"a": {"b": 6}}):
+        assert decide(compiled, Question("run", arguments)).effect == "hold"
+    assert decide(compiled, Question("run", {"a": {"b": 5}})).effect == "allow"
+
+
+def test_deny_outranks_approval():
+    """P2.14: in one tool, whatever the order of its rules."""
+    rules = "- {name: a, action: require_approval}\n- {name: b, action: deny}"
+    policy = Policy(format=2, default="deny", tools={"run": _rules(rules)})
+    decision = decide(compile_policy(policy), Question("run", {}))
+    assert (decision.effect, decision.rules) == ("deny", ("/tools/run/rules/1",))
+
+
+def test_a_rule_may_say_how_long_a_person_has():
+    """P5.6: the rule, else the document, else half an hour."""
+    for rules, top, seconds in (
+        (", approval_timeout: 90s", "", 90),
+        (", approval_timeout: 2h", "approvals: {default_timeout: 1h}\n", 7200),
+        ("", "approvals: {default_timeout: 1h}\n", 3600),
+        ("", "", 1800),
+    ):
+        terms = _asking(rules, top).tools["run"].approval
+        assert terms is not None
+        assert terms.timeout_seconds == seconds
+
+
+def test_several_timeouts_in_one_tool_become_the_shortest_and_are_warned_about():
+    """P5.6: the rule with the shortest one is named."""
+    text = (
+        'version: "1"\ndefault: deny\ntools:\n  run:\n    rules:\n'
+        "      - {name: a, action: require_approval, approval_timeout: 2h}\n"
+        "      - {name: b, action: require_approval, approval_timeout: 1h}\n"
+    )
+    assert [(each.code, each.line) for each in _diagnostics(text)] == [("shared-timeout", 7)]
+    assert _load(text).tools["run"].approval == Approval("/tools/run/rules/1", timeout_seconds=3600)
+    assert _codes(text.replace("2h", "60m")) == []
+
+
+def test_rules_for_every_tool_have_terms_of_their_own():
+    """P5.6: the time-out of `*` is not that of a tool."""
+    policy = _load(
+        'version: "1"\ndefault: deny\ntools:\n'
+        '  "*": {rules: [{name: n, action: require_approval, approval_timeout: 7d}]}\n'
+        "  run: {rules: [{name: n, action: require_approval}]}\n"
+    )
+    decision = decide(compile_policy(policy), Question("run", {}))
+    assert decision.rules == ("/tools/run/rules/0", "/tools/*/rules/0")
+    assert decision.hold is not None
+    assert decision.hold.timeout_seconds == 1800
+
+
+def test_identical_calls_join_whatever_the_document_says():
+    """P5.6: `dedupe_window` is read, and said to be without effect."""
+    top = "approvals: {dedupe_window: 5m, default_timeout: 1h}\n"
+    rule = "{name: n, action: require_approval}"
+    text = f'version: "1"\ndefault: deny\n{top}tools: {{run: {{rules: [{rule}]}}}}'
+    assert [(each.code, each.severity, each.column) for each in _diagnostics(text)] == [
+        ("idle-key", "warning", 13)
+    ]
+    assert _codes(text.replace("5m", "0s")) == ["idle-key"]
+    assert _codes(text.replace("5m", "soon")) == ["bad-window"]
+
+
+def test_approvals_that_no_rule_asks_for_are_a_warning():
+    text = 'version: "1"\ndefault: deny\napprovals: {default_timeout: 1h}\ntools: {run: {rules: []}}'
+    assert [(each.code, each.severity) for each in _diagnostics(text)] == [("idle-key", "warning")]
+
+
+def test_where_people_are_told_is_not_said_in_the_policy():
+    """P5.6: `notify` holds an address and a secret; both belong on the command line."""
+    text = (
+        'version: "1"\ndefault: deny\napprovals: {notify: {webhook: {url: "https://example.org/"}}}\ntools:\n'
+        "  run: {rules: [{name: n, action: require_approval}]}"
+    )
+    (problem,) = _diagnostics(text)
+    assert (problem.code, "--approval-webhook" in (problem.hint or "")) == ("unknown-key", True)

@@ -189,12 +189,12 @@ def test_enforce_is_what_happens_without_a_mode():
 
 def test_every_key_of_a_later_version_is_refused_by_name():
     """A rule that is not enforced must not load."""
-    later = {"tools": {"t": {name: [] for name in ("approve_if", "approval", "code", "rewrite", "response")}}}
+    later = {"tools": {"t": {name: [] for name in ("code", "rewrite", "response")}}}
     text = json.dumps({"version": "1", "default": "deny", "flows": [], "loops": {}, **later}).encode()
     problems = _problems(text)
     assert {each.code for each in problems} == {"needs-later-version"}
     assert {each.message.split("`")[1] for each in problems} == {
-        *("approve_if", "approval", "code", "rewrite", "response", "flows", "loops"),
+        *("code", "rewrite", "response", "flows", "loops"),
     }
 
 

@@ -194,6 +194,8 @@ _WORDS = st.sampled_from(
             "^1",
             "a",
             "_global",
+            "require_approval",
+            "user:a",
         }
     )
 )

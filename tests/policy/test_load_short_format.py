@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ostiary.policy.load import document, load_text
-from ostiary.policy.model import Policy, Window
+from ostiary.policy.model import Policy, Rule, ToolRules, Window
 
 
 def _load(text: str) -> Policy:
@@ -25,6 +25,20 @@ def test_a_written_default_counts():
 def test_a_rule_may_deny_whatever_other_rules_allow():
     policy = _load("tools: {run: {rules: [{action: allow}, {action: deny}]}}")
     assert [rule.id for rule in policy.tools["run"].deny_if] == ["/tools/run/rules/1"]
+
+
+def test_a_rule_may_ask_for_approval_and_tell_the_approver_why():
+    """P1.3, P5.1: `reason` is what the approver sees."""
+    policy = _load("tools: {run: {rules: [{action: allow}, {action: require_approval, reason: look}]}}")
+    assert policy.tools["run"] == ToolRules(approve_if=(Rule("/tools/run/rules/1", (), "look"),))
+
+
+def test_a_rule_may_ask_for_approval_and_count():
+    """P1.3: the limit counts what was approved."""
+    policy = _load("tools: {run: {rules: [{action: require_approval, rate_limit: 5/hour, reason: look}]}}")
+    found = policy.tools["run"]
+    assert [rule.message for rule in found.approve_if] == ["look"]
+    assert [(limit.max, limit.message) for limit in found.limits] == [(5, "look")]
 
 
 def test_the_window_is_in_seconds_and_slides():

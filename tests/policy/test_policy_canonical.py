@@ -89,6 +89,13 @@ def test_every_difference_in_meaning_changes_the_revision():
         _of(deny_if=[{"conditions": [{"any": rule["conditions"]}]}]),
         _of(deny_if=[{"conditions": [{"all": rule["conditions"]}]}]),
         _of(wide_numbers=True),
+        _of(approve_if=[rule]),
+        _of(approve_if=[text]),
+        _of(approve_if=[rule, text]),
+        _of(approve_if=[{**rule, "reason": "look"}]),
+        _of(action="require_approval"),
+        *(_of(action="require_approval", approval=found) for found in _TERMS),
+        _load({"version": "1", "default": "deny", "tools": {"t": {}}, "all_tools": {"approve_if": [rule]}}),
         *(
             _of(validate=found)
             for found in ({"schema": "advertised"}, {"extra": "deny"}, {"required_args": True})
@@ -97,6 +104,16 @@ def test_every_difference_in_meaning_changes_the_revision():
     ]
     assert len({policy.revision for policy in variants}) == len(variants)
 
+
+_TERMS: list[dict[str, Any]] = [
+    {"timeout": "1h"},
+    {"hold": "45s"},
+    {"hold": "0s"},
+    {"approvers": ["user:a"]},
+    {"approvers": ["user:a", "user:b"]},
+    {"message": "look"},
+    {"convenience": True},
+]
 
 _LIMIT_EXTRAS: list[dict[str, Any]] = [
     {},
@@ -114,6 +131,31 @@ _LIMIT_EXTRAS: list[dict[str, Any]] = [
     {"max_concurrent": 1, "lease": "1m"},
     {"on_deny": "no"},
 ]
+
+
+def test_spellings_of_the_same_terms_have_one_revision():
+    """P5.2: defaults, orders and places of terms do not matter, only what a rule asks on."""
+    terms = {"approvers": ["user:a", "user:b"], "timeout": "60m"}
+    shared = _load(
+        {
+            "version": "1",
+            "default": "deny",
+            "all_tools": {"approval": terms},
+            "tools": {"t": {"action": "require_approval"}},
+        }
+    )
+    for same in (
+        {"approvers": ["user:b", "user:a"], "timeout": "1h"},
+        {**terms, "convenience": False},
+    ):
+        assert _of(action="require_approval", approval=same).revision == shared.revision
+    plain = _of(action="require_approval").revision
+    assert _of(action="require_approval", approval={"timeout": "30m"}).revision == plain
+    assert _of(approve_if=[{"conditions": []}]).revision == plain
+    assert _load("tools: {t: {rules: [{action: require_approval}]}}").revision == plain
+    intercept = 'version: "1"\ndefault: deny\ntools: {t: {rules: [{name: n, action: require_approval}]}}'
+    assert _load(intercept).revision == plain
+    assert _of(approve_if=[]).revision == _of().revision
 
 
 def test_comparing_by_text_is_another_meaning():

@@ -92,6 +92,13 @@ def test_paths_inside_combinators_and_limits_are_looked_at():
     assert [message.rsplit(".", 1)[1] for message, _ in _warned(policy)] == ["a`", "b`", "c`", "d`"]
 
 
+def test_paths_of_rules_that_ask_are_looked_at():
+    asking = [{"conditions": [{"path": "args.amont", "op": "gt", "value": 1}]}]
+    assert _warned(_policy(tools={"refund": {"approve_if": asking}})) == [
+        ("the tool `refund` has no argument `args.amont`", "did you mean `amount`")
+    ]
+
+
 def test_places_are_those_of_the_right_server():
     """P8.3."""
     one = {"default": "deny", "hide": ["hid"], "tools": {"refnd": {}, "hide": {}}}

@@ -50,6 +50,14 @@ FULL: dict[str, Any] = {
             ],
             "validate": {"schema": "advertised", "extra": "deny"},
             "rate_limit": {"max": 1, "window": 60},
+            "approve_if": [{"conditions": [], "reason": "r"}],
+            "approval": {
+                "timeout": "7d",
+                "hold": "0s",
+                "approvers": ["user:é@example.org"],
+                "message": "m",
+                "convenience": False,
+            },
         }
     },
 }
@@ -93,3 +101,25 @@ def test_an_unknown_key_and_a_bad_word_are_refused_by_the_schema():
     assert not VALIDATOR.is_valid({**FULL, "defualt": "deny"})
     assert not VALIDATOR.is_valid({**FULL, "default": "no"})
     assert not VALIDATOR.is_valid({"version": "1"})
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [
+        {"timeout": 30},
+        {"timeout": "half an hour"},
+        {"hold": "1h30m"},
+        {"approvers": []},
+        {"approvers": ["oncall"]},
+        {"approvers": ["user:on call"]},
+        {"approvers": [f"user:{at}" for at in range(17)]},
+        {"message": "a" * 501},
+        {"convenience": "yes"},
+    ],
+)
+def test_terms_that_the_schema_refuses_the_loader_refuses_too(terms: dict[str, Any]):
+    """P5.2: the bounds of an approval, in the editor."""
+    asking = {"version": "1", "default": "deny", "tools": {"t": {"action": "require_approval"}}}
+    asking["tools"]["t"]["approval"] = terms
+    assert not VALIDATOR.is_valid(asking)
+    assert _codes(asking) - {"timeout-before-hold"} != set()

@@ -99,3 +99,36 @@ def test_monitor_is_said_first():
 def test_values_stand_on_one_line():
     text = '{"version":"1","default":"deny","tools":{"t":{"deny_if":[{"conditions":[],"on_deny":"a\\nb"}]}}}'
     assert _lines(text)[0] == 't: always denied, saying "a\\u000ab"'
+
+
+ASKING = """
+version: "1"
+default: allow
+all_tools:
+  approve_if: [{conditions: [{path: args.url, op: exists, value: true}]}]
+  approval: {timeout: 1d, convenience: true}
+tools:
+  deploy:
+    action: require_approval
+    reason: writes to production
+    approval: {timeout: 90s, hold: 0s, approvers: ["user:a", "user:b"], message: read the diff}
+  run: {approve_if: [{conditions: [{path: args.n, op: gt, value: 5}], reason: long run}]}
+  look: {}
+"""
+
+
+AT_ONCE = 'the call is held open for 0 seconds, told "read the diff"'
+
+
+def test_who_has_to_agree_is_said_for_every_tool_that_asks():
+    """P5.2: also where the terms are those of all tools."""
+    assert _lines(ASKING) == [
+        "every tool: held for approval if args.url is present",
+        "every tool: approval by anybody who may approve, or by the client's own user, within 1 day",
+        'deploy: always held for approval, because "writes to production"',
+        f"deploy: approval by user:a or user:b, within 90 seconds, {AT_ONCE}",
+        'run: held for approval if args.n gt 5, because "long run"',
+        "run: approval by anybody who may approve, or by the client's own user, within 1 day",
+        "look: allowed, no checks",
+        "any other tool: allowed",
+    ]

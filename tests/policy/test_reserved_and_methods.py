@@ -1,4 +1,4 @@
-"""Clauses of what is reserved (P2.9, P2.12, P2.14) and of methods other than `tools/call` (P6)."""
+"""Clauses of what is reserved (P2.9, P2.12) and of methods other than `tools/call` (P6)."""
 
 from __future__ import annotations
 
@@ -37,12 +37,10 @@ def asked(
         ("tool", "code", [{"arg": "code", "language": "python"}]),  # P2.12
         ("top", "flows", [{"after": {"label": "a"}, "then_deny": {"label": "b"}}]),  # P2.12
         ("top", "loops", {"identical_calls": 5, "window": "1m"}),  # P2.12
-        ("tool", "approve_if", [{"conditions": [{"path": "args.a", "op": "gt", "value": 1}]}]),  # P2.14
-        ("tool", "approval", {"timeout": "30m"}),  # P2.14
     ],
 )
 def test_a_step_that_is_reserved_cannot_be_asked_for_yet(where: str, key: str, value: object) -> None:
-    """P2.9, P2.12, P2.14: what would be skipped in silence does not load."""
+    """P2.9, P2.12: what would be skipped in silence does not load."""
     tool = {key: value} if where == "tool" else {}
     top = {key: value} if where == "top" else {}
     text = json.dumps({"version": "1", "default": "deny", "tools": {"x": tool}, **top})

@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ostiary.policy.explain import explain
 from tests.needs import size
 from tests.policy import naive
 from tests.policy.world import decide_case
@@ -181,9 +182,28 @@ def predicates(least: int) -> st.SearchStrategy[dict[str, Any]]:
     return st.fixed_dictionaries({"conditions": st.lists(conditions, min_size=least, max_size=3)})
 
 
+def asking_rules() -> st.SearchStrategy[list[dict[str, Any]]]:
+    """Rules under `approve_if`, half of them with a reason."""
+    said = st.sampled_from(({}, {"reason": "look"}, {"on_deny": "why"}))
+    return st.lists(st.builds(lambda found, words: {**found, **words}, predicates(0), said), max_size=2)
+
+
+terms = st.fixed_dictionaries(
+    {},
+    optional={
+        "timeout": st.sampled_from(("10s", "90s", "30m", "2h", "7d")),
+        "hold": st.sampled_from(("0s", "45s", "4m")),
+        "approvers": st.lists(st.sampled_from(("user:a", "user:b")), min_size=1, max_size=2, unique=True),
+        "message": st.sampled_from(("first", "second")),
+        "convenience": st.booleans(),
+    },
+)
 rules = st.fixed_dictionaries(
     {},
     optional={
+        "approve_if": asking_rules(),
+        "approval": terms,
+        "action": st.sampled_from(("allow", "deny", "require_approval", "require_approval")),
         "require": st.lists(predicates(1), max_size=2),
         "deny_if": st.lists(predicates(0), max_size=2),
         "limits": st.lists(limits, max_size=1),
@@ -194,14 +214,32 @@ rules = st.fixed_dictionaries(
     },
 )
 tool_names = st.sampled_from(("x", "x", "x", "y", "X", "x ", "ｘ", "*"))
+
+
+def without_idle_terms(policy: dict[str, Any]) -> dict[str, Any]:
+    """The policy without the terms that no rule asks on, which do not load."""
+    unserved = not policy.get("all_tools", {}).get("approve_if")
+    for tool in policy["tools"].values():
+        if not tool.get("approve_if") and tool.get("action") != "require_approval":
+            tool.pop("approval", None)
+        elif "approval" not in tool:
+            unserved = False
+    if unserved:
+        policy.get("all_tools", {}).pop("approval", None)
+    return policy
+
+
 policies = st.fixed_dictionaries(
     {
         "version": st.just("1"),
         "default": st.sampled_from(("allow", "deny")),
         "tools": st.dictionaries(st.sampled_from(("x", "y")), rules, min_size=1),
     },
-    optional={"hide": st.lists(st.sampled_from(("z", "w")), unique=True, min_size=1)},
-)
+    optional={
+        "hide": st.lists(st.sampled_from(("z", "w")), unique=True, min_size=1),
+        "all_tools": st.fixed_dictionaries({}, optional={"approve_if": asking_rules(), "approval": terms}),
+    },
+).map(without_idle_terms)
 calls = st.fixed_dictionaries(
     {
         "policy": policies,
@@ -227,28 +265,32 @@ calls = st.fixed_dictionaries(
 @settings(max_examples=size(small=200, full=20_000))
 @given(calls)
 def test_both_evaluators_decide_alike(case: dict[str, Any]) -> None:
-    """P2, P3, P4.2, P4.3, P7: same effect, same rule ids, in the same order."""
+    """P2, P3, P4.2, P4.3, P5.4, P7: same effect, same rule ids in the same order, same hold."""
     decision = decide_case(case)
     assert (decision.effect, list(decision.rules)) == naive.decide(case), decision.reasons
+    if decision.effect == "hold":
+        assert explain(decision)["hold"] == naive.hold(case)
+    else:
+        assert decision.hold is None
 
 
 @settings(max_examples=size(small=200, full=20_000))
 @given(conditions, arguments)
 def test_both_evaluators_give_a_condition_the_same_outcome(condition: dict[str, Any], text: str) -> None:
-    """P3: told apart through a require, a deny_if and a require of the negation."""
+    """P3: told apart through a require, a deny_if, an approve_if and a require of the negation."""
     outcome = naive.evaluate(naive.parse(json.dumps(condition)), naive.parse(text))
-    both = [{"require": [{"conditions": [condition]}]}, {"deny_if": [{"conditions": [condition]}]}]
+    each = [{word: [{"conditions": [condition]}]} for word in ("require", "deny_if", "approve_if")]
     found = []
-    for part in [*both, {"require": [{"conditions": [{"not": condition}]}]}]:
+    for part in [*each, {"require": [{"conditions": [{"not": condition}]}]}]:
         policy = {"version": "1", "default": "deny", "tools": {"x": part}}
         decision = decide_case({"policy": policy, "tool": "x", "arguments": text})
         if decision.rules == ("(argument twin)",):
             return
         found.append(decision.effect)
     expected = {
-        "true": ["allow", "deny", "deny"],
-        "false": ["deny", "allow", "allow"],
-        "absent": ["deny", "allow", "deny"],
-        "error": ["deny", "deny", "deny"],
+        "true": ["allow", "deny", "hold", "deny"],
+        "false": ["deny", "allow", "allow", "allow"],
+        "absent": ["deny", "allow", "allow", "deny"],
+        "error": ["deny", "deny", "deny", "deny"],
     }
     assert found == expected[outcome]

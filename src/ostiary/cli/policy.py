@@ -92,7 +92,7 @@ def explain(
 ) -> None:
     """Say what a policy decides about one call, by which rules, and why. Nothing is called.
 
-    Exit status: 0 allowed, 1 denied, 2 could not run. Without a policy every call is denied.
+    Exit status: 0 allowed, 1 denied or held, 2 could not run. Without a policy every call is denied.
     """
     compiled = None
     if policy is not None:

@@ -2,7 +2,8 @@
 
 Two documents that mean the same have the same revision, whatever their format, their order of keys
 or their spelling of numbers. Rule ids and places are left out; the order of rules is kept, since the
-first one that denies gives the message.
+first one that denies gives the message. What only some policies have is left out of the others, so
+that a later version of this program does not change their revision.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ import json
 from collections.abc import Mapping
 from decimal import Decimal
 
+from ostiary.policy.approvals import terms_of
 from ostiary.policy.model import (
     AllOf,
     AnyOf,
+    Approval,
     Condition,
     Each,
     Limit,
@@ -38,8 +41,8 @@ def canonical(policy: Policy) -> bytes:
         "default": policy.default,
         "hide": _strings(sorted(policy.hide)),
         "hide_all": policy.hide_all,
-        "all_tools": _tool(policy.all_tools),
-        "tools": {name: _tool(rules) for name, rules in policy.tools.items()},
+        "all_tools": _tool(policy.all_tools, policy.all_tools),
+        "tools": {name: _tool(rules, policy.all_tools) for name, rules in policy.tools.items()},
         "resources": _methods(policy.resources),
         "prompts": _methods(policy.prompts),
         "methods": _methods(policy.methods),
@@ -65,13 +68,27 @@ def _methods(rules: MethodRules) -> Plain:
     }
 
 
-def _tool(rules: ToolRules) -> Plain:
-    return {
+def _tool(rules: ToolRules, all_tools: ToolRules) -> Plain:
+    plain: dict[str, Plain] = {
         "require": [_rule(rule) for rule in rules.require],
         "deny_if": [_rule(rule) for rule in rules.deny_if],
         "limits": [_limit(limit) for limit in rules.limits],
         "validation": _validation(rules.validation),
         "wide_numbers": rules.wide_numbers,
+    }
+    if rules.approve_if:
+        plain["approve_if"] = [_rule(rule) for rule in rules.approve_if]
+        plain["approval"] = _approval(terms_of(rules, all_tools))
+    return plain
+
+
+def _approval(terms: Approval) -> Plain:
+    return {
+        "timeout": terms.timeout_seconds,
+        "hold": terms.hold_seconds,
+        "approvers": _strings(sorted(set(terms.approvers))),
+        "message": terms.message,
+        "convenience": terms.convenience,
     }
 
 

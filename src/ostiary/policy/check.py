@@ -97,7 +97,7 @@ def _place(policy: Policy, pointer: str) -> Place:
 
 def _paths(rules: ToolRules) -> Iterator[tuple[str, Path]]:
     """Every argument path that a tool's rules look at, with the pointer of who looks."""
-    for rule in (*rules.require, *rules.deny_if):
+    for rule in (*rules.require, *rules.deny_if, *rules.approve_if):
         for index, condition in enumerate(rule.conditions):
             for path in _condition_paths(condition):
                 yield child(child(rule.id, "conditions"), index), path

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from ostiary.errors import CallerFault
+from ostiary.policy.approvals import terms_of
 from ostiary.policy.charges import Conceal, conceal_by_digest, is_constant
 from ostiary.policy.conditions import Evaluate, compile_condition, compile_conjunction, describe, paths_of
 from ostiary.policy.decision import Decision
 from ostiary.policy.definition import ToolDefinition
 from ostiary.policy.methods import MethodPlan, compile_methods
-from ostiary.policy.model import Condition, Limit, Path, Policy, Rule, ToolRules, Validation
+from ostiary.policy.model import Approval, Condition, Limit, Path, Policy, Rule, ToolRules, Validation
 from ostiary.policy.operand import OperandError
 from ostiary.policy.patterns import PatternError
 from ostiary.policy.twins import Names, fold, known_names
@@ -35,6 +36,14 @@ class CompiledRule:
 
 
 @dataclass(frozen=True, slots=True)
+class AskingRule:
+    """A rule that asks for approval, and the terms on which it asks (P5.2)."""
+
+    compiled: CompiledRule
+    terms: Approval
+
+
+@dataclass(frozen=True, slots=True)
 class PlannedLimit:
     """A limit and whose calls it counts: one tool's, or (None) every tool's."""
 
@@ -47,12 +56,14 @@ class PlannedLimit:
 class ToolPlan:
     """Everything that applies to one tool, its own rules before those for all tools.
 
-    `allowed` remembers decisions that do not depend on arguments, by principal.
+    `constant`: once no rule denies, the decision does not depend on arguments; `allowed` remembers
+    it then, by principal.
     """
 
     rules: tuple[CompiledRule, ...]
     validations: tuple[Validation, ...]
     limits: tuple[PlannedLimit, ...]
+    asking: tuple[AskingRule, ...]
     paths: frozenset[Path]
     wide: bool
     constant: bool
@@ -116,7 +127,7 @@ def compile_policy(policy: Policy, *, conceal: Conceal = conceal_by_digest) -> C
     Raises:
         CallerFault: when a literal does not fit its operator; the message names the rule.
     """
-    everywhere = {wide: _compile_rules(policy.all_tools, wide=wide) for wide in (False, True)}
+    everywhere = {wide: _common(policy.all_tools, wide=wide) for wide in (False, True)}
     plans = {
         name: _plan(rules, policy, everywhere, name=name)
         for name, rules in policy.tools.items()
@@ -136,10 +147,21 @@ def compile_policy(policy: Policy, *, conceal: Conceal = conceal_by_digest) -> C
     )
 
 
+class _Common(NamedTuple):
+    """The rules for all tools, compiled once and shared by every plan."""
+
+    rules: tuple[CompiledRule, ...]
+    asking: tuple[AskingRule, ...]
+
+
+def _common(rules: ToolRules, *, wide: bool) -> _Common:
+    return _Common(_compile_rules(rules, wide=wide), _compile_asking(rules, rules, wide=wide))
+
+
 def _plan(
     own: ToolRules,
     policy: Policy,
-    everywhere: dict[bool, tuple[CompiledRule, ...]],
+    everywhere: dict[bool, _Common],
     *,
     name: str | None,
 ) -> ToolPlan:
@@ -150,13 +172,15 @@ def _plan(
         *(PlannedLimit(limit, None, is_constant(limit)) for limit in common.limits),
     )
     validations = tuple(item for item in (own.validation, common.validation) if item is not None)
+    asking = (*_compile_asking(own, common, wide=wide), *everywhere[wide].asking)
     return ToolPlan(
-        rules=(*_compile_rules(own, wide=wide), *everywhere[wide]),
+        rules=(*_compile_rules(own, wide=wide), *everywhere[wide].rules),
         validations=validations,
         limits=limits,
+        asking=asking,
         paths=frozenset(_paths(own)) | frozenset(_paths(common)),
         wide=wide,
-        constant=all(limit.constant for limit in limits),
+        constant=not asking and all(limit.constant for limit in limits),
         listed=name is not None,
     )
 
@@ -166,6 +190,13 @@ def _compile_rules(rules: ToolRules, *, wide: bool) -> tuple[CompiledRule, ...]:
         *(_compile_rule(rule, required=True, wide=wide) for rule in rules.require),
         *(_compile_rule(rule, required=False, wide=wide) for rule in rules.deny_if),
     )
+
+
+def _compile_asking(own: ToolRules, common: ToolRules, *, wide: bool) -> tuple[AskingRule, ...]:
+    if not own.approve_if:
+        return ()
+    terms = terms_of(own, common)
+    return tuple(AskingRule(_compile_rule(rule, required=False, wide=wide), terms) for rule in own.approve_if)
 
 
 def _compile_rule(rule: Rule, *, required: bool, wide: bool) -> CompiledRule:
@@ -183,7 +214,7 @@ def _part(rule: Rule, condition: Condition, *, wide: bool) -> tuple[str, Evaluat
 
 
 def _paths(rules: ToolRules) -> Iterable[Path]:
-    for rule in (*rules.require, *rules.deny_if):
+    for rule in (*rules.require, *rules.deny_if, *rules.approve_if):
         yield from paths_of(rule.conditions)
     for limit in rules.limits:
         yield from limit.scope_paths

@@ -11,11 +11,12 @@ Steps of P2 that are taken here, in this order; each is marked in the code:
 10. Arguments are checked for twins, and against the advertised schema where `validate` asks.
 11. Every `require` must hold; any `deny_if` that holds, or cannot be judged, denies.
 13. Limits become charges, or deny because the arguments do not say what they cost.
+14. Every `approve_if` that holds becomes part of one hold; one that cannot be judged denies.
 15. The charges go with the decision: the caller reserves all of them, or none, before forwarding.
 
-Steps 1-3 come before this module; 9, 12 and 14 have nothing to do yet; reading and reserving
-counters is the ledger's. In monitor mode (P8.1) the decision is the same and the caller does
-not enforce it.
+Steps 1-3 come before this module; 9 and 12 have nothing to do yet; reading and reserving counters
+is the ledger's, and asking people is the gate's. In monitor mode (P8.1) the decision is the same
+and the caller does not enforce it.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from ostiary.policy import phrases
+from ostiary.policy.approvals import Asked, merged
 from ostiary.policy.availability import Refusal, filters_lists, unavailable, visible
 from ostiary.policy.charges import ChargeError, charges_of, owner_of
 from ostiary.policy.compile import Compiled, CompiledRule, ToolPlan
@@ -69,7 +71,7 @@ def decide(compiled: Compiled | None, question: Question) -> Decision:
     failures = _failures(plan, definition, question)
     if failures:
         return _denied(compiled, question, failures)
-    # 13, 15. Charges.
+    # 13-15. Charges, and who has to agree.
     if plan.constant:
         return _remembered(compiled, plan, question)
     return _charged(compiled, plan, question, definition)
@@ -113,8 +115,7 @@ def _failure(compiled: CompiledRule, outcome: Outcome, question: Question) -> _F
     """Put a failing rule into words. An error names the conditions that could not be judged."""
     rule = compiled.rule
     if outcome is ERROR:
-        bad = [text for text, part in compiled.parts if part(question.arguments) is ERROR]
-        reason = f"`{rule.id}` could not be evaluated: {', '.join(bad)}"
+        reason = _error(compiled, question)
         message = phrases.unreadable(question.tool)
     elif compiled.required:
         reason = f"`{rule.id}` does not hold ({outcome.value})"
@@ -126,6 +127,11 @@ def _failure(compiled: CompiledRule, outcome: Outcome, question: Question) -> _F
         reason = f"`{rule.id}` holds"
         message = phrases.forbidden(question.tool)
     return _Failure(rule.id, rule.message or message, reason)
+
+
+def _error(compiled: CompiledRule, question: Question) -> str:
+    bad = [text for text, part in compiled.parts if part(question.arguments) is ERROR]
+    return f"`{compiled.rule.id}` could not be evaluated: {', '.join(bad)}"
 
 
 def _denied(compiled: Compiled, question: Question, failures: list[_Failure]) -> Decision:
@@ -167,7 +173,7 @@ def _remembered(compiled: Compiled, plan: ToolPlan, question: Question) -> Decis
 def _charged(
     compiled: Compiled, plan: ToolPlan, question: Question, definition: ToolDefinition | None
 ) -> Decision:
-    """Allow with the charges of every limit, or deny by those that cannot be charged."""
+    """Allow or hold with the charges of every limit, or deny by those that cannot be charged."""
     schema = None if definition is None else definition.input_schema
     charges: list[Charge] = []
     failures: list[_Failure] = []
@@ -187,6 +193,10 @@ def _charged(
             failures.append(_Failure(limit.id, message, f"`{limit.id}` cannot be charged: {error}"))
     if failures:
         return _denied(compiled, question, failures)
+    if plan.asking:
+        held = _asked(compiled, plan, question, tuple(charges))
+        if held is not None:
+            return held
     implied = compiled.policy.implied_default and not plan.listed
     return Decision(
         "allow",
@@ -194,4 +204,35 @@ def _charged(
         charges=tuple(charges),
         revision=compiled.revision,
         unchecked=UNCHECKED if question.catalogue is None else (),
+    )
+
+
+def _asked(
+    compiled: Compiled, plan: ToolPlan, question: Question, charges: tuple[Charge, ...]
+) -> Decision | None:
+    """Step 14: hold if any rule asks for approval, deny if any cannot be judged; None when none does."""
+    asked: list[Asked] = []
+    failures: list[_Failure] = []
+    for asking in plan.asking:
+        rule = asking.compiled.rule
+        outcome = asking.compiled.evaluate(question.arguments)
+        if outcome is ERROR:  # the rule's own words are for the approver
+            message = phrases.unreadable(question.tool)
+            failures.append(_Failure(rule.id, message, _error(asking.compiled, question)))
+        elif outcome is TRUE:
+            asked.append(Asked(rule.id, rule.message or f"`{rule.id}` asks for approval", asking.terms))
+    if failures:
+        return _denied(compiled, question, failures)
+    if not asked:
+        return None
+    hold = merged(asked)
+    return Decision(
+        "hold",
+        hold.rules,
+        phrases.held(question.tool),
+        hold.reasons,
+        charges,
+        revision=compiled.revision,
+        unchecked=UNCHECKED if question.catalogue is None else (),
+        hold=hold,
     )

@@ -71,10 +71,15 @@ CODES: Mapping[str, str] = MappingProxyType(
         "duplicate-counter": "two limits of one tool would share a counter",
         "refund-on-error": "a call that fails on purpose runs for free",
         "argument-scope-alone": "the agent chooses the bucket, so it can always open a new one",
+        # Approvals
+        "bad-approver": "an approver is written as `user:` and a name without spaces",
+        "approvers-bypassed": "the client's own user may answer in place of the approvers that are named",
+        "timeout-before-hold": "a request that expires first leaves a call waiting for nothing",
         # Intercept
         "implied-default": "tools that are not listed are allowed because the document leaves `default` out",
         "uncounted-state": "a counter that no `lte` or `lt` of the same rule reads would never be counted",
         "foreign-counter": "a rule can only read the counter that it keeps itself",
+        "shared-timeout": "requests of one tool share one time-out, and its rules name several",
         # Against a server's tools
         "unknown-tool": "the server has no such tool",
         "unknown-argument": "the tool's schema has no such argument",

@@ -5,7 +5,8 @@ It is for editors: what it refuses the loader refuses too, but the loader checks
 
 from __future__ import annotations
 
-from ostiary.policy.formats.limit import LONGEST
+from ostiary.policy.formats.approval import MAX_APPROVERS, MAX_MESSAGE
+from ostiary.policy.formats.length import LONGEST
 from ostiary.policy.formats.shape import (
     MAX_TEXT,
     Anything,
@@ -59,6 +60,13 @@ _EXTRA: dict[tuple[str, Shape], dict[str, Json]] = {
     ("window", Number(whole=True)): {"minimum": 1, "maximum": LONGEST},
     ("max", Number(whole=True)): {"minimum": 0},
     ("max_concurrent", Number(whole=True)): {"minimum": 1},
+    ("timeout", Text()): {"pattern": r"^[1-9][0-9]{0,8}[smhd]$"},
+    ("hold", Text()): {"pattern": r"^(0|[1-9][0-9]{0,8})[smhd]$"},
+    ("approvers", ListOf(Text(), least=1)): {
+        "maxItems": MAX_APPROVERS,
+        "items": {"type": "string", "pattern": r"^user:\S{1,128}$"},
+    },
+    ("message", Text()): {"maxLength": MAX_MESSAGE},
 }
 """Bounds that the loader checks by hand and editors should know."""
 

@@ -62,3 +62,10 @@ def twin(tool: str) -> str:
 def uncounted(tool: str) -> str:
     """A limit cannot be charged."""
     return f'An argument of tool "{shown(tool)}" that a limit depends on is missing or unusable. Correct it.'
+
+
+def held(tool: str) -> str:
+    """A person has to approve the call."""
+    return (
+        f'A person has to approve this call of tool "{shown(tool)}". Once that is done, repeat it unchanged.'
+    )

@@ -12,8 +12,11 @@ _SILENT = MethodRules()
 def wants_catalogue(compiled: Compiled) -> bool:
     """Whether calls need the upstream's tool list: always, except where nothing is said at all."""
     policy = compiled.policy
+    every = policy.all_tools
     silent = not policy.tools and not policy.hide and not policy.hide_all
-    return policy.default == "deny" or not silent or policy.all_tools.validation is not None
+    if every.approve_if:
+        return True  # an approval is bound to the definition of the tool (P5.1)
+    return policy.default == "deny" or not silent or every.validation is not None
 
 
 def validated(compiled: Compiled | None, catalogue: Catalogue) -> list[ToolDefinition]:

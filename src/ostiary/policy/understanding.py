@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 
+from ostiary.policy.approvals import terms_of
 from ostiary.policy.model import (
     AllOf,
     AnyOf,
+    Approval,
     Condition,
     Document,
     Each,
@@ -48,9 +50,10 @@ def _policy(policy: Policy) -> list[str]:
     if policy.monitor:
         lines.append("monitor mode: nothing is enforced")
     lines += _hidden(policy)
-    lines += [f"every tool: {line}" for line in _tool(policy.all_tools)]
+    every = policy.all_tools
+    lines += [f"every tool: {line}" for line in _tool(every, every)]
     for name, rules in policy.tools.items():
-        lines += [f"{name}: {line}" for line in _tool(rules) or ["allowed, no checks"]]
+        lines += [f"{name}: {line}" for line in _tool(rules, every) or ["allowed, no checks"]]
     lines.append(_rest(policy))
     lines += _methods("resources", policy.resources)
     lines += _methods("prompts", policy.prompts)
@@ -78,9 +81,11 @@ def _methods(name: str, rules: MethodRules) -> list[str]:
     return lines
 
 
-def _tool(rules: ToolRules) -> list[str]:
+def _tool(rules: ToolRules, all_tools: ToolRules) -> list[str]:
     lines = [_deny(rule) for rule in rules.deny_if]
     lines += [f"allowed only if {_conditions(rule)}{_says(rule.message)}" for rule in rules.require]
+    lines += [_asks(rule) for rule in rules.approve_if]
+    lines += [_terms(terms_of(rules, all_tools))] if rules.approve_if else []
     lines += [_limit(limit) for limit in rules.limits]
     lines += [] if rules.validation is None else [_validation(rules.validation)]
     lines += ["rules may look at numbers of any width"] if rules.wide_numbers else []
@@ -90,6 +95,20 @@ def _tool(rules: ToolRules) -> list[str]:
 def _deny(rule: Rule) -> str:
     when = f"denied if {_conditions(rule)}" if rule.conditions else "always denied"
     return f"{when}{_says(rule.message)}"
+
+
+def _asks(rule: Rule) -> str:
+    when = f"held for approval if {_conditions(rule)}" if rule.conditions else "always held for approval"
+    return when if rule.message is None else f"{when}, because {_quoted(rule.message)}"
+
+
+def _terms(terms: Approval) -> str:
+    who = " or ".join(terms.approvers) or "anybody who may approve"
+    also = ", or by the client's own user" if terms.convenience else ""
+    parts = [f"approval by {who}{also}", f"within {_count(terms.timeout_seconds)}"]
+    if terms.hold_seconds is not None:
+        parts.append(f"the call is held open for {_count(terms.hold_seconds)}")
+    return ", ".join(parts) + ("" if terms.message is None else f", told {_quoted(terms.message)}")
 
 
 def _says(message: str | None) -> str:
@@ -159,9 +178,16 @@ def _per(window: Window) -> str:
 
 
 def _length(seconds: int) -> str:
-    size, name = next((size, name) for size, name in _UNITS if seconds % size == 0)
+    counted = _count(seconds)
+    return counted.removeprefix("1 ")
+
+
+def _count(seconds: int) -> str:
+    size, name = next(
+        ((size, name) for size, name in _UNITS if seconds >= size and seconds % size == 0), (1, "second")
+    )
     count = seconds // size
-    return name if count == 1 else f"{count} {name}s"
+    return f"{count} {name}" if count == 1 else f"{count} {name}s"
 
 
 def _scope(limit: Limit) -> str:

@@ -13,8 +13,15 @@ from ostiary.policy.formats.condition import Dialect, read_condition, read_path
 from ostiary.policy.formats.counter import Counter, is_state, own_limit
 from ostiary.policy.formats.draft import Draft, child
 from ostiary.policy.formats.fields import Fields
+from ostiary.policy.formats.intercept_approval import (
+    AskingPart,
+    read_approvals,
+    read_timeout,
+    selecting,
+    terms_for,
+    warn_about_idle_default,
+)
 from ostiary.policy.formats.limit import check_counters, short_rate
-from ostiary.policy.formats.ostiary import refuse_approval
 from ostiary.policy.formats.sections import check_name, effect, read_hide, tool_entries, warn_about_hidden
 from ostiary.policy.formats.table import INTERCEPT, WINDOWS
 from ostiary.policy.model import Condition, Document, Limit, Policy, Rule, ToolRules, Window
@@ -32,6 +39,7 @@ class _Parts:
     require: tuple[Rule, ...] = ()
     deny_if: tuple[Rule, ...] = ()
     limits: tuple[Limit, ...] = ()
+    asking: tuple[AskingPart, ...] = ()
 
 
 def read_document(draft: Draft, node: MapNode) -> Document:
@@ -58,24 +66,30 @@ def read_document(draft: Draft, node: MapNode) -> Document:
 
 
 def _tools(draft: Draft, fields: Fields) -> dict[str, ToolRules]:
+    timeout = read_approvals(draft, fields)
     found: dict[str, ToolRules] = {}
     for pointer, entry, node in tool_entries(draft, fields, ""):
         if entry.key != EVERY_TOOL:
             check_name(draft, entry.key, entry)
-        found[entry.key] = _tool(draft, entry.key, node, pointer)
+        found[entry.key] = _tool(draft, entry.key, node, pointer, timeout)
+    if not any(rules.approve_if for rules in found.values()):
+        warn_about_idle_default(draft, fields)
     return found
 
 
-def _tool(draft: Draft, name: str, node: MapNode, at: str) -> ToolRules:
+def _tool(draft: Draft, name: str, node: MapNode, at: str, timeout: int) -> ToolRules:
     fields = Fields(draft, node, INTERCEPT["tool"])
     base = child(at, "rules")
     parts = [_rule(draft, name, each, child(base, index)) for index, each in fields.tables("rules")]
     limits = tuple(limit for part in parts for limit in part.limits)
     check_counters(draft, limits)
+    asking = [each for part in parts for each in part.asking]
     return ToolRules(
         require=tuple(rule for part in parts for rule in part.require),
         deny_if=tuple(rule for part in parts for rule in part.deny_if),
         limits=limits,
+        approve_if=tuple(each.rule for each in asking),
+        approval=terms_for(draft, asking, timeout),
     )
 
 
@@ -85,8 +99,10 @@ def _rule(draft: Draft, tool: str, node: MapNode, at: str) -> _Parts:
     message = fields.message()
     action = fields.text("action") or "evaluate"
     if action == "require_approval":
-        refuse_approval(draft, fields)
-        return _Parts()
+        return _Parts(asking=(_asking(draft, fields, at, message),))
+    if "approval_timeout" in fields:
+        text = "`approval_timeout` has no effect without `action: require_approval`"
+        draft.error("idle-key", text, fields.spot("approval_timeout"))
     if action == "deny":
         _refuse_beside(draft, fields, "`action: deny`", ("conditions", "rate_limit", "state"))
         return _Parts(deny_if=(Rule(at, (), message),))
@@ -94,6 +110,19 @@ def _rule(draft: Draft, tool: str, node: MapNode, at: str) -> _Parts:
         _refuse_beside(draft, fields, "`rate_limit`", ("conditions", "state"))
         return _Parts(limits=_rate(draft, fields, at, message))
     return _evaluated(draft, tool, fields, at, message)
+
+
+def _asking(draft: Draft, fields: Fields, at: str, message: str | None) -> AskingPart:
+    """The message is for the approver: Intercept's rule denies nothing."""
+    _refuse_beside(draft, fields, "`action: require_approval`", ("rate_limit", "state"))
+    nodes = [node for _, node in fields.tables("conditions")]
+    for node in (each for each in nodes if is_state(each)):
+        draft.error(
+            "foreign-counter", "no counter can say which calls need approval", node.get("path") or node
+        )
+    conditions = _conditions(draft, [node for node in nodes if not is_state(node)], at)
+    rule = Rule(at, tuple(selecting(each) for each in conditions), message)
+    return AskingPart(rule, read_timeout(draft, fields, "approval_timeout"))
 
 
 def _refuse_beside(draft: Draft, fields: Fields, what: str, names: tuple[str, ...]) -> None:

@@ -8,17 +8,13 @@ from decimal import Decimal
 from ostiary.policy.formats.condition import read_path
 from ostiary.policy.formats.draft import Draft, child
 from ostiary.policy.formats.fields import Fields
+from ostiary.policy.formats.length import LONGEST, read_length
 from ostiary.policy.formats.table import SCOPES, TABLES, WINDOWS
 from ostiary.policy.model import Limit, Path, Window
 from ostiary.policy.numbers import exact
-from ostiary.policy.source import ListNode, Located, MapNode, Node, Scalar, shown
-
-LONGEST = 366 * 86_400
-"""The longest window or lease, in seconds."""
+from ostiary.policy.source import ListNode, MapNode, Node, Scalar, shown
 
 MAX_COUNTER = 256
-_LENGTH = re.compile(r"([1-9][0-9]{0,8})([smhd])")
-_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _SHORT = re.compile(r"([0-9]{1,15})/(minute|hour|day)")
 
 
@@ -108,17 +104,6 @@ def _warn_about_scopes(draft: Draft, limits: tuple[Limit, ...], fields: Fields) 
         if any(limit.scope_paths and limit.id.endswith(f"/{index}") for limit in limits):
             message = "the agent chooses this scope, and no limit without `args` stands beside it"
             draft.warn("argument-scope-alone", message, node.get("scope") or node)
-
-
-def read_length(draft: Draft, text: str, at: Located, what: str) -> int | None:
-    """Seconds of a length such as `30s`, `10m`, `12h` or `7d`; None after a problem."""
-    found = _LENGTH.fullmatch(text)
-    seconds = int(found.group(1)) * _UNITS[found.group(2)] if found else 0
-    if not 1 <= seconds <= LONGEST:
-        message = f"`{what}` is a length from `1s` to `366d`, found {shown(text)}"
-        draft.error("bad-window", message, at, "such as `30s`, `10m`, `12h` or `7d`")
-        return None
-    return seconds
 
 
 def _window(draft: Draft, fields: Fields) -> Window | None:

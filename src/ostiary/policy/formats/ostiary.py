@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
+from ostiary.policy.formats.approval import (
+    read_asking,
+    read_terms,
+    refuse_idle_terms,
+    refuse_idle_terms_of_all,
+)
 from ostiary.policy.formats.condition import Dialect, read_conditions
 from ostiary.policy.formats.draft import Draft, child
 from ostiary.policy.formats.fields import Fields
@@ -67,12 +73,14 @@ def _policy(draft: Draft, fields: Fields, at: str, *, monitor: bool) -> Policy:
     found = tool_entries(draft, fields, at)
     tools = {entry.key: _tool(draft, entry, node, pointer) for pointer, entry, node in found}
     warn_about_hidden(draft, hide, tools, at)
+    all_tools = _all_tools(draft, fields, at)
+    refuse_idle_terms_of_all(draft, all_tools, tools)
     return Policy(
         format=4 if draft.extended else 1,
         default=effect(fields.text("default")) or "deny",
         hide=hide,
         hide_all=hide_all,
-        all_tools=_all_tools(draft, fields, at),
+        all_tools=all_tools,
         tools=tools,
         resources=read_methods(draft, fields, "resources"),
         prompts=read_methods(draft, fields, "prompts"),
@@ -95,6 +103,8 @@ def _all_tools(draft: Draft, fields: Fields, at: str) -> ToolRules:
         deny_if=_rules(draft, inner, "deny_if", pointer, dialect),
         limits=limits,
         validation=read_validation(draft, inner, child(pointer, "validate")),
+        approve_if=read_asking(draft, inner, pointer, dialect),
+        approval=read_terms(draft, inner, pointer),
     )
 
 
@@ -110,20 +120,25 @@ def _tool(draft: Draft, entry: Entry, node: MapNode, at: str) -> ToolRules:
     limits = _limits(draft, fields, at, message)
     dialect = Dialect(TABLES["condition"], wide=wide)
     check_counters(draft, limits)
-    return ToolRules(
+    rules = ToolRules(
         require=_rules(draft, fields, "require", at, dialect),
-        deny_if=_action(draft, fields, at, message) + _rules(draft, fields, "deny_if", at, dialect),
+        deny_if=_action(draft, fields, "deny", at, message) + _rules(draft, fields, "deny_if", at, dialect),
         limits=limits,
         validation=read_validation(draft, fields, child(at, "validate")),
         wide_numbers=wide,
+        approve_if=_action(draft, fields, "require_approval", at, message)
+        + read_asking(draft, fields, at, dialect),
+        approval=read_terms(draft, fields, at),
     )
+    return refuse_idle_terms(draft, fields, rules)
 
 
 def _tool_message(draft: Draft, fields: Fields) -> str | None:
     message = fields.message()
-    if message is not None and fields.text("action") != "deny" and "rate_limit" not in fields:
+    speaking = fields.text("action") in {"deny", "require_approval"}
+    if message is not None and not speaking and "rate_limit" not in fields:
         name = "reason" if "reason" in fields else "on_deny"
-        text = f"`{name}` has no effect without `action: deny` or `rate_limit`"
+        text = f"`{name}` has no effect without `action: deny`, `require_approval` or `rate_limit`"
         draft.error("idle-key", text, fields.spot(name), "rules and limits have an `on_deny` of their own")
     return message
 
@@ -134,20 +149,12 @@ def _limits(draft: Draft, fields: Fields, at: str, message: str | None) -> tuple
     return listed if short is None else (short, *listed)
 
 
-def _action(draft: Draft, fields: Fields, at: str, message: str | None) -> tuple[Rule, ...]:
-    action = fields.text("action")
-    if action == "require_approval":
-        refuse_approval(draft, fields)
-    if action != "deny":
+def _action(draft: Draft, fields: Fields, wanted: str, at: str, message: str | None) -> tuple[Rule, ...]:
+    """The rule that `action` makes when it is `wanted`."""
+    if fields.text("action") != wanted:
         return ()
     pointer = draft.rule(child(at, "action"), fields.spot("action"))
     return (Rule(pointer, (), message),)
-
-
-def refuse_approval(draft: Draft, fields: Fields) -> None:
-    """Approvals come with a later version: a document that asks for them is not half enforced."""
-    message = "`action: require_approval` needs a later version of ostiary"
-    draft.error("needs-later-version", message, fields.node("action") or fields.at)
 
 
 def _rules(draft: Draft, fields: Fields, name: str, at: str, dialect: Dialect) -> tuple[Rule, ...]:

@@ -9,7 +9,6 @@ from types import MappingProxyType
 from ostiary.policy.formats.draft import Draft, child
 from ostiary.policy.formats.fields import Fields
 from ostiary.policy.formats.limit import check_counters, read_rate
-from ostiary.policy.formats.ostiary import refuse_approval
 from ostiary.policy.formats.sections import (
     check_name,
     effect,
@@ -25,6 +24,7 @@ from ostiary.policy.source import MapNode
 _INTERCEPT_HINTS: Mapping[str, str] = MappingProxyType(
     dict.fromkeys(("name", "conditions", "state"), 'a document for Intercept says `version: "1"`')
 )
+_SPEAKING = frozenset({"deny", "require_approval"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,7 @@ class _Parts:
     """What one rule turns into."""
 
     deny_if: Rule | None = None
+    asking: Rule | None = None
     limit: Limit | None = None
     validation: Validation | None = None
 
@@ -57,6 +58,7 @@ def _tool(draft: Draft, node: MapNode, at: str) -> ToolRules:
     check_counters(draft, limits)
     return ToolRules(
         deny_if=tuple(part.deny_if for part in parts if part.deny_if is not None),
+        approve_if=tuple(part.asking for part in parts if part.asking is not None),
         limits=limits,
         validation=_merged([part.validation for part in parts if part.validation is not None]),
     )
@@ -80,10 +82,9 @@ def _rule(draft: Draft, node: MapNode, at: str) -> _Parts:
     message = fields.message()
     action = fields.text("action")
     _refuse_idle(draft, fields, action, message)
-    if action == "require_approval":
-        refuse_approval(draft, fields)
     return _Parts(
         deny_if=Rule(at, (), message) if action == "deny" else None,
+        asking=Rule(at, (), message) if action == "require_approval" else None,
         limit=read_rate(draft, fields, child(at, "rate_limit"), message),
         validation=read_validation(draft, fields, child(at, "validate")),
     )
@@ -92,7 +93,7 @@ def _rule(draft: Draft, node: MapNode, at: str) -> _Parts:
 def _refuse_idle(draft: Draft, fields: Fields, action: str | None, message: str | None) -> None:
     if not fields.written & {"action", "rate_limit", "validate"}:
         draft.error("missing-key", "a rule needs `action`, `rate_limit` or `validate`", fields.at)
-    if message is not None and action != "deny" and "rate_limit" not in fields.written:
+    if message is not None and action not in _SPEAKING and "rate_limit" not in fields.written:
         name = "reason" if "reason" in fields else "on_deny"
-        text = f"`{name}` has no effect without `action: deny` or `rate_limit`"
+        text = f"`{name}` has no effect without `action: deny`, `require_approval` or `rate_limit`"
         draft.error("idle-key", text, fields.spot(name))

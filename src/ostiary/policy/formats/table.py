@@ -76,6 +76,11 @@ _DOCUMENT: Table = {
     "servers": _extra(MapOf(TableOf("server")), "one policy for each named server, in place of the above"),
 }
 
+_APPROVAL: Table = {
+    "approve_if": _extra(ListOf(TableOf("asking")), "a call for which any of these holds waits for a person"),
+    "approval": _extra(TableOf("approval"), "who is asked, and how long"),
+}
+
 _RATE_LIMIT = OneOf((Text(), TableOf("rate_limit")))
 
 _TOOL: Table = {
@@ -90,8 +95,8 @@ _TOOL: Table = {
     "rate_limit": _extra(_RATE_LIMIT, "one quota for each grant, in short"),
     **_MESSAGE,
     "on_deny": _extra(Text(), "what the agent is told when `action` or `rate_limit` denies"),
-    "approve_if": _later("which calls wait for a person"),
-    "approval": _later("how a person is asked"),
+    "reason": _extra(Text(), "the same as `on_deny`; with `action: require_approval` for the approver"),
+    **_APPROVAL,
     "code": _later("what code in an argument may do"),
     "rewrite": _later("how arguments are changed before they are forwarded"),
     "response": _later("what may come back"),
@@ -102,6 +107,7 @@ _ALL_TOOLS: Table = {
     "require": _extra(ListOf(TableOf("rule")), "every one of these must hold, whatever the tool"),
     "deny_if": _extra(ListOf(TableOf("rule")), "none of these may hold, whatever the tool"),
     "validate": _extra(TableOf("validate"), "checks of the arguments of every tool"),
+    **_APPROVAL,
 }
 
 _RULE: Table = {
@@ -109,6 +115,20 @@ _RULE: Table = {
         _CONDITIONS, "all of these together; empty means always, in `deny_if` only", required=True
     ),
     **_MESSAGE,
+}
+
+_ASKING: Table = {
+    "conditions": Key(_CONDITIONS, "all of these together; empty means always", required=True),
+    "reason": Key(Text(), "why, for the approver"),
+    "on_deny": Key(Text(), "the same as `reason`"),
+}
+
+_TERMS: Table = {
+    "timeout": Key(Text(), "how long a request lives, from `10s` to `7d`; `30m` when left out"),
+    "hold": Key(Text(), "how long the call is held open meanwhile, from `0s` to `240s`"),
+    "approvers": Key(ListOf(Text(), least=1), "one of these has to agree, each written `user:NAME`"),
+    "message": Key(Text(), "what the approver is told"),
+    "convenience": Key(Flag(), "let the client's own user answer"),
 }
 
 _CONDITION: Table = {
@@ -177,6 +197,8 @@ TABLES: dict[str, Table] = {
     "validate": _VALIDATE,
     "rate_limit": _SHORT_RATE,
     "methods": _METHODS,
+    "asking": _ASKING,
+    "approval": _TERMS,
 }
 """Formats 1 and 4."""
 
@@ -189,17 +211,24 @@ INTERCEPT: dict[str, Table] = {
         "default": Key(_EFFECT, "what happens to tools that are not listed; `allow` when left out"),
         "hide": Key(ListOf(Text()), "tools that are hidden and refused"),
         "tools": Key(MapOf(TableOf("tool")), "rules for each tool; `*` for every tool"),
-        "approvals": _later("how a person is asked"),
+        "approvals": Key(TableOf("approvals"), "how a person is asked"),
+    },
+    "approvals": {
+        "default_timeout": Key(Text(), "how long a person has, where the rule does not say"),
+        "dedupe_window": Key(Text(), "has no effect: identical calls always join one request"),
     },
     "tool": _RULES_TOOL,
     "rule": {
         "name": Key(Text(), "the rule's name", required=True),
         "action": Key(Choice(("evaluate", "deny", "require_approval")), "`evaluate` when left out"),
-        "conditions": Key(ListOf(TableOf("condition"), least=1), "all must be true or the call is denied"),
+        "conditions": Key(
+            ListOf(TableOf("condition"), least=1),
+            "all must be true or the call is denied; with `require_approval`, which calls need it",
+        ),
         "rate_limit": Key(Text(), "`N/minute`, `N/hour` or `N/day`"),
         "state": Key(TableOf("state"), "the counter that this rule keeps"),
         **_MESSAGE,
-        "approval_timeout": _later("how long a person has"),
+        "approval_timeout": Key(Text(), "how long a person has, with `require_approval`"),
     },
     "condition": {
         "path": Key(Text(), "`args.` or `state.`, and where from there", required=True),
