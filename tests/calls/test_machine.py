@@ -102,6 +102,22 @@ def test_a_denied_call_is_recorded_and_never_forwarded() -> None:
     assert isinstance(outcome, Refused)
 
 
+def test_a_held_call_is_denied_as_long_as_nobody_can_approve_it() -> None:
+    """P5.1: on record with its rule and the reason for people, and never forwarded."""
+    held = LISTED.replace(b'"limits"', b'"action":"require_approval","reason":"look","limits"')
+    replies: dict[type, list[object]] = {Consult: [CATALOGUE], Entry: [Committed()]}
+
+    commands, outcome = play(handle(call(tool_call("clock"), compiled(held))), replies)
+
+    assert [type(command) for command in commands] == [Consult, Entry]
+    denial = commands[1]
+    assert isinstance(denial, Entry)
+    assert (denial.record.kind, denial.record.rules) == ("denial", ("/tools/clock/action",))
+    assert denial.record.reasons == ("look",)
+    assert isinstance(outcome, Refused)
+    assert "A person has to approve" in outcome.message
+
+
 def test_a_call_without_a_policy_is_denied_without_asking_the_upstream_anything() -> None:
     """P2.4: a grant without a policy."""
     commands, outcome = play(handle(call(tool_call(), None)), {Entry: [Committed()]})

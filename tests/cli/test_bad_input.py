@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -183,6 +184,21 @@ def test_explain_says_deny_without_a_policy(tmp_path: Path) -> None:
 
     assert done.returncode == 1
     assert "(no policy)" in done.stdout
+
+
+HELD = '{"version": "1", "default": "deny", "tools": {"echo": {"action": "require_approval"}}}'
+
+
+def test_explain_says_hold_with_1(tmp_path: Path) -> None:
+    """P2.17: a script that asks does not take a held call for an allowed one."""
+    words = ("policy", "explain", "-p", policy(tmp_path, HELD), "--tool", "echo", "--format")
+
+    as_text, as_json = (ostiary(*words, name, cwd=tmp_path) for name in ("text", "json"))
+
+    assert (as_text.returncode, as_json.returncode) == (1, 1)
+    assert "decision: hold\nrule: /tools/echo/action\n" in as_text.stdout
+    shown = json.loads(as_json.stdout)
+    assert (shown["decision"], shown["hold"]["approvers"], shown["hold"]["timeout_s"]) == ("hold", [], 1800)
 
 
 def test_check_says_invalid_with_1_and_valid_with_0(tmp_path: Path) -> None:
