@@ -274,6 +274,45 @@ def test_both_evaluators_decide_alike(case: dict[str, Any]) -> None:
         assert decision.hold is None
 
 
+plain = st.sampled_from(([], [], [{"path": "args.a", "op": "eq", "value": 1}]))
+plain_rules = st.lists(
+    st.builds(
+        lambda found, words: {"conditions": found, **words},
+        plain,
+        st.sampled_from(({}, {"reason": "look"}, {"on_deny": "why"})),
+    ),
+    max_size=2,
+)
+people = st.sampled_from((["user:a"], ["user:b"], ["user:a", "user:b"], ["user:b", "user:a"]))
+named = st.builds(lambda found, names: {**found, "approvers": names}, terms, people)
+askers = st.one_of(
+    st.fixed_dictionaries({"approve_if": plain_rules, "approval": named}),
+    st.fixed_dictionaries({"approve_if": plain_rules}, optional={"approval": terms}),
+)
+asking_policies = st.builds(
+    lambda own, every, action: {
+        "version": "1",
+        "default": "allow",
+        "all_tools": every,
+        "tools": {"x": {**own, "action": action}},
+    },
+    askers,
+    askers,
+    st.sampled_from(("allow", "require_approval")),
+).map(without_idle_terms)
+
+
+@settings(max_examples=size(small=300, full=20_000))
+@given(asking_policies, st.sampled_from(("x", "y")), st.sampled_from(('{"a":1}', '{"a":2}', "{}")))
+def test_both_evaluators_merge_holds_alike(policy: dict[str, Any], tool: str, text: str) -> None:
+    """P5.2, P5.4: rules that ask nearly always, of a tool and of all tools, on every mixture of terms."""
+    case = {"policy": policy, "tool": tool, "arguments": text}
+    decision = decide_case(case)
+    assert (decision.effect, list(decision.rules)) == naive.decide(case)
+    if decision.effect == "hold":
+        assert explain(decision)["hold"] == naive.hold(case)
+
+
 @settings(max_examples=size(small=200, full=20_000))
 @given(conditions, arguments)
 def test_both_evaluators_give_a_condition_the_same_outcome(condition: dict[str, Any], text: str) -> None:
