@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +14,7 @@ import typer
 
 from ostiary.audit.record import Record
 from ostiary.cli.options import Format, FormatOption, StateOption, existing_state, print_json
+from ostiary.cli.printable import full_time, printable, terminal_json
 from ostiary.errors import CallerFault
 from ostiary.store.checkpoints import export_newest, public_key
 from ostiary.store.keys import CHECKPOINT
@@ -89,20 +90,20 @@ def show(
     finally:
         reader.close()
     if not rows:
-        typer.echo(f"no record of `{call}`", err=True)
+        typer.echo(printable(f"no record of `{call}`"), err=True)
         raise typer.Exit(1)
     if format_ is Format.json:
         _print_rows(rows, format_)
         return
     for stored in rows:
-        typer.echo(_printable(f"row {stored.row.seq} of {stored.row.writer}"))
+        typer.echo(printable(f"row {stored.row.seq} of {stored.row.writer}"))
         members = (
             msgspec.to_builtins(stored.record)
             if stored.record is not None
             else {"unreadable": stored.row.body}
         )
         for key, value in members.items():
-            typer.echo(_printable(f"  {key:<15} {_shown(value)}"))
+            typer.echo(printable(f"  {key:<15} {_shown(value)}"))
 
 
 @app.command("export")
@@ -136,7 +137,7 @@ def export(
     try:
         if output is None:
             for line in lines:
-                sys.stdout.buffer.write(line)
+                sys.stdout.buffer.write(terminal_json(line) if sys.stdout.isatty() else line)
             sys.stdout.flush()
             return
         with open(output, "wb", opener=_private) as file:
@@ -205,7 +206,7 @@ def _print_report(report: Report) -> None:
     )
     typer.echo("{} in {}, {}".format(*counted))
     for problem in report.problems:
-        typer.echo(_printable(f"✗ {problem.kind}: {problem.message}"))
+        typer.echo(printable(f"✗ {problem.kind}: {problem.message}"))
     if not report.ok:
         typer.echo("✗ the log is broken")
         return
@@ -224,11 +225,12 @@ def _count(number: int, noun: str) -> str:
 def _print_rows(rows: list[StoredRecord], format_: Format) -> None:
     if format_ is Format.json:
         for stored in rows:
-            sys.stdout.buffer.write(stored.line())
+            line = stored.line()
+            sys.stdout.buffer.write(terminal_json(line) if sys.stdout.isatty() else line)
         sys.stdout.flush()
         return
     for stored in rows:
-        typer.echo(_printable(_line(stored)))
+        typer.echo(printable(_line(stored)))
 
 
 def _line(stored: StoredRecord) -> str:
@@ -252,10 +254,7 @@ def _decision(record: Record) -> str:
 
 
 def _time(microseconds: int | None) -> str:
-    if microseconds is None:
-        return "-"
-    moment = datetime.fromtimestamp(microseconds / 1_000_000, UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{microseconds % 1_000_000 // 1000:03d}Z"
+    return "-" if microseconds is None else full_time(microseconds)
 
 
 def _since(text: str) -> int:
@@ -268,11 +267,6 @@ def _since(text: str) -> int:
     if moment.tzinfo is None:
         moment = moment.astimezone()
     return int(moment.timestamp() * 1_000_000)
-
-
-def _printable(line: str) -> str:
-    """One line without control characters: names come from clients and servers, and drive terminals."""
-    return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in line)
 
 
 def _shown(value: object) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import typer
 
 from ostiary.cli.options import StateOption
+from ostiary.cli.printable import printable
 from ostiary.errors import CallerFault, GatewayFault
 from ostiary.store.query import Filter, Reader
 from ostiary.store.state import StateDir, find_state
@@ -138,7 +139,7 @@ def _report(state: StateDir, told: list[str]) -> bool:
         mark = "✓" if as_told else "✗"
         typer.echo(f"{mark} {step.title:<28} {step.tool:<17} {record.decision:<6} {rule}".rstrip())
         if record.decision == "deny" or step is STEPS[0]:
-            typer.echo(f"    the client was told: {shorten(text, SHOWN, placeholder=' …')}")
+            typer.echo(printable(f"    the client was told: {shorten(text, SHOWN, placeholder=' …')}"))
     report = verify(state)
     counted = f"{report.rows} rows, {report.checkpoints} signed checkpoints"
     typer.echo(f"{'✓' if report.ok else '✗'} audit chain: {counted}")

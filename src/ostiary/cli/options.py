@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 from enum import StrEnum
 from typing import Annotated
 
 import msgspec
 import typer
 
+from ostiary.cli.printable import terminal_json
 from ostiary.store.state import StateDir, find_state, locate
 
 
@@ -35,4 +37,5 @@ def existing_state(option: str | None) -> StateDir:
 
 def print_json(document: object) -> None:
     """Print one JSON document on standard output."""
-    typer.echo(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
+    text = msgspec.json.format(msgspec.json.encode(document), indent=2)
+    typer.echo((terminal_json(text) if sys.stdout.isatty() else text).decode())

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ostiary.cli.options import Format, FormatOption, StateOption, print_json
+from ostiary.cli.printable import printable, printable_lines, say
 from ostiary.errors import CallerFault
 from ostiary.policy.check import check_against
 from ostiary.policy.compile import compile_policy
@@ -70,11 +71,10 @@ def check(
         print_json({"v": 1, "ok": ok, "diagnostics": shown, "understood": meaning})
     else:
         for item in diagnostics:
-            typer.echo(item.render(), err=True)
-        for line in meaning:
-            typer.echo(line)
+            typer.echo(printable_lines(item.render()), err=True)
+        say(meaning)
         if not ok:
-            typer.echo(f"{file}: not valid", err=True)
+            typer.echo(printable(f"{file}: not valid"), err=True)
     raise typer.Exit(0 if ok else 1)
 
 
@@ -111,8 +111,7 @@ def explain(
     if format_ is Format.json:
         print_json(explained(decision))
     else:
-        for line in explain_lines(decision):
-            typer.echo(line)
+        say(explain_lines(decision))
     raise typer.Exit(0 if decision.effect == "allow" else 1)
 
 

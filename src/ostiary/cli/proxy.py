@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
+from ostiary.cli.printable import printable_lines
 from ostiary.errors import CallerFault, OstiaryError
 from ostiary.limits import help_lines, parse_limits
 from ostiary.settings import (
@@ -299,6 +300,6 @@ def main(arguments: Sequence[str]) -> int:
 
 def report(error: OstiaryError) -> None:
     """Print an error for a person: what happened, then what to do about it."""
-    print(f"error: {error.message}", file=sys.stderr)
+    print(f"error: {printable_lines(error.message)}", file=sys.stderr)
     if error.hint:
-        print(f"\nhint: {error.hint}", file=sys.stderr)
+        print(f"\nhint: {printable_lines(error.hint)}", file=sys.stderr)
