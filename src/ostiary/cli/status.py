@@ -2,31 +2,141 @@
 
 from __future__ import annotations
 
-import typer
-from rich.console import Console
-from rich.table import Table
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
 
+import msgspec
+import typer
+
+from ostiary.cli.following import Following
+from ostiary.cli.live import is_terminal, run
+from ostiary.cli.near_limits import NearLimits
 from ostiary.cli.options import Format, FormatOption, StateOption, existing_state, print_json
-from ostiary.store.instances import describe_all
+from ostiary.cli.overview import HOUR, MINUTE, Denied, Overview, Totals, most_common
+from ostiary.cli.printable import full_time, printable
+from ostiary.cli.status_page import EVERY_S, TOP, UNCUT, Facts, StatusPage, lines
+from ostiary.cli.waiting import count_waiting
+from ostiary.errors import GatewayFault, OstiaryError
 from ostiary.store.query import Reader
-from ostiary.store.state import StateDir
+from ostiary.store.state import StateDir, find_state, locate
 
 RECENT = 1_000
 
 
-def status(state_dir: StateOption = None, format_: FormatOption = Format.text) -> None:
+def status(
+    watch: Annotated[bool, typer.Option("-w", "--watch", help="Keep showing it, until q or Ctrl-C.")] = False,
+    state_dir: StateOption = None,
+    format_: FormatOption = Format.text,
+) -> None:
     """Show the running gates of a state directory and what they decided lately.
 
-    Exit status: 0 when a gate runs, 1 when none does.
+    With --watch a live page; where there is no terminal for it, a print every second.
+
+    Exit status: 0 when a gate runs, 1 when none does, 2 could not run; with --watch 0.
     """
+    if watch:
+        _watch(locate(state_dir, os.environ), format_)
+        return
     state = existing_state(state_dir)
-    gates = describe_all(state)
-    counts, rows = _recent(state)
+    look = _Look(state.path)
+    facts = look.read()
+    if facts.following.problem and state.database.exists():
+        raise GatewayFault(facts.following.problem)
     if format_ is Format.json:
-        print_json({"v": 1, "state_dir": str(state.path), "gates": gates, "rows": rows, "recent": counts})
+        counts, rows = _recent(state)
+        print_json({"v": 1, "state_dir": str(state.path), **_as_json(facts), "rows": rows, "recent": counts})
     else:
-        _print(state, gates, counts, rows)
-    raise typer.Exit(0 if gates else 1)
+        _print(facts)
+    raise typer.Exit(0 if facts.following.gates else 1)
+
+
+class _Look:
+    """One look at a state directory after the other."""
+
+    def __init__(self, path: Path) -> None:
+        self._following = Following(path)
+        self._near = NearLimits()
+
+    def read(self) -> Facts:
+        """Everything that is shown, as it is now. Raises nothing that the state directory causes."""
+        follow = self._following
+        follow.look()
+        try:
+            state = find_state(follow.path)
+            waiting = count_waiting(state)
+            near = self._near.look(state, follow.gates, follow.now)
+        except OstiaryError:
+            return Facts(follow, None, [])
+        return Facts(follow, waiting, near)
+
+
+def _watch(path: Path, format_: Format) -> None:
+    look = _Look(path)
+    if format_ is Format.text and is_terminal(os.environ):
+        run(StatusPage(look.read), os.environ)
+        return
+    try:
+        while True:
+            facts = look.read()
+            if format_ is Format.json:
+                line = {"v": 1, "state_dir": str(path), **_as_json(facts)}
+                sys.stdout.write(msgspec.json.encode(line).decode() + "\n")
+            else:
+                sys.stdout.write(f"--- {full_time(facts.following.now)}\n")
+                _print(facts)
+            sys.stdout.flush()
+            time.sleep(EVERY_S)
+    except KeyboardInterrupt:
+        return
+
+
+def _print(facts: Facts) -> None:
+    follow = facts.following
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else UNCUT
+    typer.echo(printable(f"state directory  {follow.path}"))
+    for line in lines(facts, width):
+        typer.echo(line.plain.rstrip())
+    typer.echo(f"\nrecords          {follow.last_seq} rows")
+    if follow.problem:
+        typer.echo(f"! {printable(follow.problem)}")
+
+
+def _as_json(facts: Facts) -> dict[str, object]:
+    follow = facts.following
+    return {
+        "gates": follow.gates,
+        "minute": _totals(follow.overview.totals(follow.now, MINUTE)),
+        "hour": _totals(follow.overview.totals(follow.now, HOUR)),
+        "counted_since": follow.overview.begins,
+        "denials": [
+            {"ts": one.ts, "tool": one.tool, "rule": one.rule, "grant": one.grant, "count": one.count}
+            for one in _latest(follow.overview)
+        ],
+        "near_limits": [
+            {"rule": one.rule, "grant": one.scope, "used": str(one.used), "max": str(one.most)}
+            for one in facts.near
+        ],
+        "waiting": facts.waiting,
+        "problem": follow.problem,
+    }
+
+
+def _latest(overview: Overview) -> list[Denied]:
+    return list(overview.denials)[: -TOP - 1 : -1]
+
+
+def _totals(totals: Totals) -> dict[str, object]:
+    return {
+        "decisions": dict(totals.decisions),
+        "outcomes": dict(totals.outcomes),
+        "latency_us": {"p50": totals.quantile(0.5), "p95": totals.quantile(0.95)},
+        "refused_tools": dict(most_common(totals.tools, TOP)),
+        "refused_by_rule": dict(most_common(totals.rules, TOP)),
+    }
 
 
 def _recent(state: StateDir) -> tuple[dict[str, int], int]:
@@ -44,26 +154,3 @@ def _recent(state: StateDir) -> tuple[dict[str, int], int]:
         return counts, reader.last_seq()
     finally:
         reader.close()
-
-
-def _print(state: StateDir, gates: list[dict[str, str]], counts: dict[str, int], rows: int) -> None:
-    console = Console(highlight=False)
-    console.print(f"state directory  {state.path}", soft_wrap=True)
-    if not gates:
-        console.print("no gate is running")
-    else:
-        table = Table("gate", "server", "listens", "policy", "revision", box=None, pad_edge=False)
-        for gate in gates:
-            table.add_row(
-                f"{gate.get('id', '')} (pid {gate.get('pid', '?')})",
-                gate.get("server", ""),
-                gate.get("listen", "stdio"),
-                gate.get("policy", ""),
-                gate.get("revision", "")[:19],
-            )
-        console.print(table)
-        for gate in gates:
-            if gate.get("unsafe"):
-                console.print(f"! {gate.get('id', '')}: {gate['unsafe']}")
-    recent = ", ".join(f"{count} {decision}" for decision, count in sorted(counts.items())) or "no calls"
-    console.print(f"records          {rows} rows; among the newest {RECENT}: {recent}")

@@ -132,6 +132,10 @@ class Ledger:
         counter = self._counters.get(key)
         return 0 if counter is None else counter.used(max(now, self._now))
 
+    def keys(self) -> tuple[str, ...]:
+        """The keys of all counters, also of those in which nothing counts any more."""
+        return tuple(self._counters)
+
     def prune(self, now: int) -> None:
         """Forget counters in which nothing counts any more."""
         self._now = now = max(now, self._now)
