@@ -1,0 +1,75 @@
+"""What `--help` shows at its end: for each command, a few lines that can be typed as they stand.
+
+A test runs or parses every one of them, and fails for a command that has none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+import typer
+
+EXAMPLES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = MappingProxyType(
+    {
+        "": (
+            ("put a policy in front of a server", "ostiary proxy -p policy.json -- uvx mcp-server-time"),
+            ("see what it would say to a call", "ostiary policy explain -p policy.json --tool fetch"),
+            ("see what it does", "ostiary status --watch"),
+        ),
+        "demo": (("watch it, and keep what was recorded", "ostiary demo --state-dir demo-state"),),
+        "status": (
+            ("once, for a person", "ostiary status"),
+            ("as a page that follows the records", "ostiary status --watch"),
+            ("for a script", "ostiary status --format json"),
+        ),
+        "policy check": (
+            ("is it valid, and what does it mean", "ostiary policy check policy.json"),
+            ("compare it with what the server offers", "ostiary policy check policy.json --tools tools.json"),
+        ),
+        "policy explain": (
+            ("may anybody call it", "ostiary policy explain -p policy.json --tool fetch"),
+            (
+                "may this call be made",
+                """ostiary policy explain -p policy.json --tool fetch --args '{"n": 1}'""",
+            ),
+        ),
+        "policy schema": (("for an editor", "ostiary policy schema > policy.schema.json"),),
+        "audit tail": (
+            ("what was decided last", "ostiary audit tail"),
+            ("what is refused, as it happens", "ostiary audit tail --follow --decision deny"),
+            ("what one tool did since then", "ostiary audit tail --tool fetch --since 2026-11-20T09:00Z"),
+        ),
+        "audit show": (("everything about one call", "ostiary audit show ev_01KB6Q2M8ZJ4W7T0X5RCN3HYED"),),
+        "audit verify": (
+            ("is the log unbroken", "ostiary audit verify"),
+            ("is anything missing, too", "ostiary audit verify --anchor checkpoint.json --strict"),
+        ),
+        "audit export": (
+            ("every record, one a line", "ostiary audit export --output records.jsonl"),
+            ("an anchor, to be kept elsewhere", "ostiary audit export --checkpoint -o checkpoint.json"),
+        ),
+    }
+)
+"""By the words of the command: what an example is for, and what to type. `proxy` has its own help."""
+
+
+def teach(app: typer.Typer, words: str = "") -> None:
+    """Put the examples of `app` and of every command below it at the end of their help."""
+    if words in EXAMPLES:
+        app.info.epilog = epilog(words)
+    for command in app.registered_commands:
+        name = command.name or getattr(command.callback, "__name__", "").replace("_", "-")
+        below = f"{words} {name}".strip()
+        if below in EXAMPLES and not command.epilog:
+            command.epilog = epilog(below)
+    for group in app.registered_groups:
+        if group.typer_instance is not None:
+            teach(group.typer_instance, f"{words} {group.name}".strip())
+
+
+def epilog(words: str) -> str:
+    """The text for the end of a help, whose lines stay as they are."""
+    lines = [line for what, command in EXAMPLES[words] for line in (what, f"  {command}")]
+    return "\b\nexamples:\n" + "\n".join(f"  {line}" for line in lines)

@@ -1,0 +1,144 @@
+"""`--help` teaches: what a command is for, how it ends, and lines that can be typed as they stand."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from ostiary.audit.record import Record
+from ostiary.calls.journal import Entry
+from ostiary.cli.examples import EXAMPLES
+from ostiary.cli.proxy import read_options
+from ostiary.store.opening import open_store
+from ostiary.store.state import open_state
+from tests.cli.test_messages import ostiary
+from tests.cli.tree import leaves, tree
+
+POLICY = '{"version": "1", "default": "deny", "tools": {"fetch": {}}}'
+TOOLS = [{"name": "fetch", "inputSchema": {"type": "object"}}]
+ENDLESS = {"--watch", "--follow", "-w", "-f"}
+NOT_RUN = {("proxy",), ("demo",)}
+"""The first runs until its client leaves; the second is run in full by a test of its own."""
+
+
+@cache
+def help_of(words: tuple[str, ...]) -> str:
+    done = ostiary(*words, "--help", cwd=Path.cwd())
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def examples_of(words: tuple[str, ...]) -> list[str]:
+    """The lines that a help says to type."""
+    _, _, below = help_of(words).partition("examples:\n")
+    return [line.strip() for line in below.split("\n") if line.strip().startswith("ostiary ")]
+
+
+ALL = [words for words, _ in tree()]
+
+
+def name(words: tuple[str, ...]) -> str:
+    return " ".join(words) or "ostiary"
+
+
+@pytest.mark.parametrize("words", ALL, ids=name)
+def test_a_help_is_eighty_columns_of_plain_text(words: tuple[str, ...]) -> None:
+    text = help_of(words)
+
+    assert [line for line in text.splitlines() if len(line) > 80] == []
+    assert text.replace("\n", "").isprintable()
+    assert not set("╭│╰") & set(text)
+
+
+@pytest.mark.parametrize("words", ALL, ids=name)
+def test_a_help_begins_with_one_sentence_of_purpose(words: tuple[str, ...]) -> None:
+    text = help_of(words)
+
+    first = " ".join(text.split("\n\n")[1].split())
+
+    assert re.fullmatch(r"[A-Z][^.]+\.( [A-Z].*)?", first), first
+
+
+@pytest.mark.parametrize("words", ALL, ids=name)
+def test_no_line_of_a_list_of_commands_is_cut_off(words: tuple[str, ...]) -> None:
+    _, _, commands = help_of(words).partition("Commands:\n")
+
+    assert "..." not in commands
+
+
+@pytest.mark.parametrize("words", leaves(), ids=name)
+def test_a_help_tells_the_exit_statuses(words: tuple[str, ...]) -> None:
+    text = " ".join(help_of(words).split())
+
+    assert re.search(r"Exit status: .*\b0\b", text)
+
+
+@pytest.mark.parametrize("words", leaves(), ids=name)
+def test_a_help_has_one_to_three_examples_of_its_own_command(words: tuple[str, ...]) -> None:
+    found = examples_of(words)
+
+    assert 1 <= len(found) <= 3, f"put examples of `{name(words)}` into ostiary.cli.examples"
+    assert all(line.startswith(f"ostiary {name(words)}") for line in found)
+
+
+def test_every_example_belongs_to_a_command() -> None:
+    assert set(EXAMPLES) - {" ".join(words) for words in ALL} == set()
+
+
+def lines() -> list[str]:
+    return sorted({line for words in ALL for line in examples_of(words)})
+
+
+@pytest.fixture
+def furnished(tmp_path: Path) -> Path:
+    """A folder with what examples speak of, and a state directory that the environment names."""
+    (tmp_path / "policy.json").write_text(POLICY)
+    (tmp_path / "tools.json").write_text(json.dumps({"tools": TOOLS}))
+    store = open_store(open_state(tmp_path / ".local/state/ostiary"))
+    call = "ev_01KB6Q2M8ZJ4W7T0X5RCN3HYED"
+    store.commit([Entry(Record(id=call, ts=1, kind="denial", tool="fetch", decision="deny"))])
+    store.close()
+    done = ostiary("audit", "export", "--checkpoint", "-o", "checkpoint.json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    return tmp_path
+
+
+def test_every_example_of_the_proxy_is_a_command_line_that_is_understood() -> None:
+    found = [shlex.split(line)[2:] for line in lines() if line.startswith("ostiary proxy ")]
+
+    assert [read_options(words).command or read_options(words).upstream for words in found] != []
+
+
+def test_every_example_that_ends_does_what_it_says(furnished: Path) -> None:
+    for line in lines():
+        words = shlex.split(line.partition(" > ")[0])[1:]
+        if set(words) & ENDLESS or any(tuple(words[: len(known)]) == known for known in NOT_RUN):
+            continue
+        done = ostiary(*words, cwd=furnished)
+        assert done.returncode in {0, 1}, f"{line}\n{done.stderr}"
+        assert "Traceback" not in done.stderr
+        assert "error:" not in done.stderr, line
+
+
+def test_the_examples_that_do_not_end_begin(furnished: Path) -> None:
+    """They print something, or show that they wait, instead of complaining."""
+    for line in lines():
+        words = shlex.split(line)[1:]
+        if not set(words) & ENDLESS:
+            continue
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ostiary", *words, "--state-dir", str(furnished / ".local/state/ostiary")],
+            cwd=furnished, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert process.stdout is not None
+        begun = process.stdout.read(1)
+        process.terminate()
+        _, told = process.communicate(timeout=20)
+        assert (begun != "", told) == (True, ""), line

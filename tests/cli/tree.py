@@ -1,0 +1,28 @@
+"""The command tree as it is, so that a command that comes later is tested, too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import typer.main
+
+from ostiary.cli.app import app
+
+
+def tree() -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every command and group with its words, the root first.
+
+    `Any`, because typer may carry a click of its own.
+    """
+    pending: list[tuple[tuple[str, ...], Any]] = [((), typer.main.get_command(app))]
+    while pending:
+        words, command = pending.pop(0)
+        yield words, command
+        below: dict[str, Any] = getattr(command, "commands", None) or {}
+        pending += [((*words, name), inner) for name, inner in below.items() if not inner.hidden]
+
+
+def leaves() -> list[tuple[str, ...]]:
+    """The words of every command that does something."""
+    return [words for words, command in tree() if not getattr(command, "commands", None)]
