@@ -12,13 +12,14 @@ import typer
 import typer.main
 
 from ostiary.cli import audit, demo, policy, status
+from ostiary.cli.completion import ProxyCommand
+from ostiary.cli.examples import teach
 from ostiary.cli.proxy import main as run_proxy
 from ostiary.cli.proxy import report
 from ostiary.errors import CallerFault, OstiaryError
 
 app = typer.Typer(
     name="ostiary",
-    help="A policy gateway for MCP: every call is decided, limited and recorded before it is forwarded.",
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
@@ -33,6 +34,7 @@ READER_GONE = 141
 
 @app.command(
     "proxy",
+    cls=ProxyCommand,
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
     add_help_option=False,
 )
@@ -59,7 +61,13 @@ VersionOption = Annotated[
 
 @app.callback()
 def ostiary(version: VersionOption = False) -> None:
-    """A deterministic policy gateway for MCP."""
+    """A policy gateway for MCP: every call is decided, limited and recorded before it is forwarded.
+
+    Exit status: 0 done, allowed or valid, 1 the answer is no, 2 could not run.
+    """
+
+
+teach(app)
 
 
 class _UsageError(Protocol):

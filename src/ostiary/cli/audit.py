@@ -13,6 +13,7 @@ import msgspec
 import typer
 
 from ostiary.audit.record import Record
+from ostiary.cli.completion import DECISIONS, GRANTS, KINDS, TOOLS
 from ostiary.cli.options import Format, FormatOption, StateOption, existing_state, print_json
 from ostiary.cli.printable import full_time, printable, terminal_json
 from ostiary.errors import CallerFault
@@ -28,14 +29,26 @@ app = typer.Typer(help="Read the audit log and verify it.", no_args_is_help=True
 FOLLOW_SECONDS = 0.5
 PAGE = 1_000
 
-ToolFilter = Annotated[str, typer.Option("--tool", metavar="NAME", help="Only calls of this tool.")]
-DecisionFilter = Annotated[
-    str, typer.Option("--decision", metavar="NAME", help="Only this decision: allow, deny.")
+ToolFilter = Annotated[
+    str, typer.Option("--tool", metavar="NAME", help="Only calls of this tool.", autocompletion=TOOLS)
 ]
-GrantFilter = Annotated[str, typer.Option("--grant", metavar="NAME", help="Only calls of this grant.")]
+DecisionFilter = Annotated[
+    str,
+    typer.Option(
+        "--decision", metavar="NAME", help="Only this decision: allow, deny.", autocompletion=DECISIONS
+    ),
+]
+GrantFilter = Annotated[
+    str, typer.Option("--grant", metavar="NAME", help="Only calls of this grant.", autocompletion=GRANTS)
+]
 KindFilter = Annotated[
     str,
-    typer.Option("--kind", metavar="NAME", help="Only rows of this kind: intent, denial, outcome, event."),
+    typer.Option(
+        "--kind",
+        metavar="NAME",
+        help="Only rows of this kind: intent, denial, outcome, event.",
+        autocompletion=KINDS,
+    ),
 ]
 SinceFilter = Annotated[
     str,
@@ -43,7 +56,7 @@ SinceFilter = Annotated[
 ]
 
 
-@app.command("tail")
+@app.command("tail", short_help="Print the newest rows, or follow them.")
 def tail(
     limit: Annotated[
         int, typer.Option("-n", "--lines", metavar="N", min=1, max=100_000, help="How many rows.")
@@ -59,7 +72,10 @@ def tail(
     state_dir: StateOption = None,
     format_: FormatOption = Format.text,
 ) -> None:
-    """Print the newest rows, oldest first. JSON is one row a line."""
+    """Print the newest rows, oldest first. JSON is one row a line.
+
+    Exit status: 0 done, also when there is none, 2 could not run.
+    """
     only = Filter(tool=tool, decision=decision, grant=grant, kind=kind, since=_since(since))
     reader = Reader(existing_state(state_dir))
     try:
@@ -83,7 +99,10 @@ def show(
     state_dir: StateOption = None,
     format_: FormatOption = Format.text,
 ) -> None:
-    """Print everything on record about one call. Exit status 1 when there is nothing."""
+    """Print everything on record about one call.
+
+    Exit status: 0 found, 1 when there is nothing, 2 could not run.
+    """
     reader = Reader(existing_state(state_dir))
     try:
         rows = reader.show(call)
@@ -106,7 +125,7 @@ def show(
             typer.echo(printable(f"  {key:<15} {_shown(value)}"))
 
 
-@app.command("export")
+@app.command("export", short_help="Write rows as JSON, or the newest checkpoint.")
 def export(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write here.", show_default=False)
@@ -125,7 +144,10 @@ def export(
     since: SinceFilter = "",
     state_dir: StateOption = None,
 ) -> None:
-    """Write rows as JSON, one a line, or the newest checkpoint."""
+    """Write rows as JSON, one a line, or the newest checkpoint.
+
+    Exit status: 0 done, 2 could not run.
+    """
     state = existing_state(state_dir)
     if checkpoint:
         lines = iter([_newest_checkpoint(state)])

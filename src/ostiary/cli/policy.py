@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ostiary.cli.completion import GRANTS, SERVERS, TOOLS
 from ostiary.cli.options import Format, FormatOption, StateOption, print_json
 from ostiary.cli.printable import printable, printable_lines, say
 from ostiary.errors import CallerFault
@@ -29,7 +30,13 @@ from ostiary.wire.strict import Refused, parse_json
 app = typer.Typer(help="Check a policy and see what it decides.", no_args_is_help=True)
 
 ServerOption = Annotated[
-    str, typer.Option("--server", metavar="NAME", help="Which server's policy, in a file with `servers`.")
+    str,
+    typer.Option(
+        "--server",
+        metavar="NAME",
+        help="Which server's policy, in a file with `servers`.",
+        autocompletion=SERVERS,
+    ),
 ]
 PolicyOption = Annotated[
     Path | None, typer.Option("-p", "--policy", metavar="FILE", help="The policy.", show_default=False)
@@ -80,11 +87,15 @@ def check(
 
 @app.command("explain", short_help="Say what a policy decides about one call, and why.")
 def explain(
-    tool: Annotated[str, typer.Option("--tool", metavar="NAME", help="The tool that is called.")],
+    tool: Annotated[
+        str, typer.Option("--tool", metavar="NAME", help="The tool that is called.", autocompletion=TOOLS)
+    ],
     policy: PolicyOption = None,
     args: Annotated[str, typer.Option("--args", metavar="JSON", help="The arguments, as JSON.")] = "{}",
     tools: ToolsOption = None,
-    grant: Annotated[str, typer.Option("--grant", metavar="NAME", help="Whose call it is.")] = "local",
+    grant: Annotated[
+        str, typer.Option("--grant", metavar="NAME", help="Whose call it is.", autocompletion=GRANTS)
+    ] = "local",
     server: ServerOption = "local",
     unsafe_monitor: MonitorOption = False,
     state_dir: StateOption = None,
@@ -115,9 +126,12 @@ def explain(
     raise typer.Exit(0 if decision.effect == "allow" else 1)
 
 
-@app.command("schema")
+@app.command("schema", short_help="Print the JSON Schema of policies, for editors.")
 def schema(state_dir: StateOption = None) -> None:
-    """Print the JSON Schema of Ostiary's own policy format, for editors."""
+    """Print the JSON Schema of Ostiary's own policy format, for editors.
+
+    Exit status: 0 done.
+    """
     print_json(policy_schema())
 
 

@@ -197,6 +197,11 @@ class _Parser(argparse.ArgumentParser):
         )
 
 
+def option_table() -> tuple[_Option, ...]:
+    """Every option of `ostiary proxy`: its names and what argparse is told of it."""
+    return _OPTIONS
+
+
 def parser() -> argparse.ArgumentParser:
     """The options of `ostiary proxy`."""
     made = _Parser(
