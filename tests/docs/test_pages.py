@@ -120,13 +120,16 @@ def test_every_file_on_the_request_path_exists() -> None:
 
 
 def test_every_page_is_reached_from_the_index() -> None:
-    index = (ROOT / "docs/README.md").read_text(encoding="utf-8")
-    linked = {(ROOT / "docs" / target.partition("#")[0]).resolve() for target in LINK.findall(index)}
+    linked = {
+        (index.parent / target.partition("#")[0]).resolve()
+        for index in (ROOT / "docs").rglob("README.md")
+        for target in LINK.findall(index.read_text(encoding="utf-8"))
+    }
 
     unreached = [
         str(page.relative_to(ROOT))
         for page in sorted((ROOT / "docs").rglob("*.md"))
-        if page not in linked and page.name != "README.md" and page.parent not in linked
+        if page not in linked and page != ROOT / "docs/README.md" and page.parent not in linked
     ]
 
     assert unreached == []

@@ -146,7 +146,7 @@ def _value(value: Value) -> str:
         return _quoted(value)
     if isinstance(value, tuple):
         return f"[{', '.join(_value(each) for each in value)}]"
-    return "(schema)" if isinstance(value, dict) else str(value)
+    return "a schema" if isinstance(value, dict) else str(value)
 
 
 def _quoted(text: str) -> str:
