@@ -147,12 +147,13 @@ def test_names_that_a_shell_would_run_are_never_offered(
 @pytest.mark.parametrize("name", sorted(SHELLS))
 def test_the_script_can_be_printed_instead(name: str, state: Path, tmp_path: Path) -> None:
     needs_program(name)
-    env = environment(tmp_path, state)
+    env = environment(tmp_path / "home", state)
+    (tmp_path / "home").mkdir()
 
     subprocess.run([name, "-c", f"{PAGE_COMMANDS[1]}; echo ended"], env=env, cwd=tmp_path, check=True)
 
     assert "_OSTIARY_COMPLETE" in (tmp_path / "ostiary.completion").read_text()
-    assert [path.name for path in tmp_path.iterdir()] == ["ostiary.completion"]
+    assert {path.name for path in tmp_path.iterdir()} == {"home", "ostiary.completion"}
 
 
 def offered(words: str, state: Path) -> list[str]:

@@ -20,7 +20,7 @@ MINUTE: Final = 60 * SECOND
 HOUR: Final = 60 * MINUTE
 MAX_NAMES: Final = 200
 """Different names that are counted in one slot; whoever sends names must not fill memory."""
-OTHERS: Final = "(others)"
+OTHERS: Final = "… others"
 MAX_DENIALS: Final = 200
 STEPS: Final = 16
 """Latency classes for each doubling: a quantile is off by less than 5 %."""
