@@ -11,12 +11,16 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from ostiary.audit.record import Record
 from ostiary.calls.journal import Entry
+from ostiary.cli.following import Following
+from ostiary.cli.near_limits import NearLimit
+from ostiary.cli.status_page import Facts, lines
 from ostiary.store.opening import open_store
 from ostiary.store.sqlite import SqliteStore
 from ostiary.store.state import open_state
@@ -250,6 +254,25 @@ def test_without_colours_the_page_has_none(store: SqliteStore, tmp_path: Path) -
         terminal.until(lambda: terminal.shows("q leave", "delete_repo"), START_S)
 
         assert re.findall(r"\x1b\[[0-9;]*m", terminal.output) == []
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40), (40, 10), (41, 3), (300, 100)])
+def test_a_page_is_exactly_as_large_as_its_terminal(tmp_path: Path, width: int, height: int) -> None:
+    """Whatever is to be shown: a line too many would scroll the first one away."""
+    following = Following(tmp_path)
+    following.now = now()
+    following.gates = [
+        {"id": f"w{at}", "pid": "1", "unsafe": HOSTILE, "policy": "查" * 90} for at in range(9)
+    ]
+    following.overview.add(denial(at, f"{HOSTILE}{at}", f"(rule {at})").record for at in range(50))
+    near = [NearLimit(Decimal(9), Decimal(10), f"/tools/{HOSTILE}", "g")]
+
+    page = lines(Facts(following, 3, near, (f"everything is stopped: {HOSTILE}",)), width, height)
+
+    assert len(page) == height
+    assert [line.plain for line in page if line.cell_len > width or not line.plain.isprintable()] == []
+    if height >= 24:
+        assert "! everything is stopped" in page[1].plain
 
 
 def run(folder: Path, *words: str, **more: str) -> subprocess.CompletedProcess[str]:

@@ -35,11 +35,16 @@ EVERY_S: Final = 1.0
 
 @dataclass
 class Facts:
-    """What one drawing is made of. `waiting` is None where nobody counts approvals."""
+    """What one drawing is made of.
+
+    `waiting` is None where nobody counts approvals. `notices` are what concerns every gate and
+    stands above all else.
+    """
 
     following: Following
     waiting: int | None
     near: list[NearLimit]
+    notices: tuple[str, ...] = ()
 
 
 class StatusPage:
@@ -74,12 +79,15 @@ def lines(facts: Facts, width: int, height: int | None = None, *, held: bool = F
     """
     follow = facts.following
     top = [_head(facts, width)] if height is not None else []
+    top += [Text(fitted(f"! {notice}", width), style="bold red") for notice in facts.notices]
     top += _gates(follow.gates, width, most=None if height is None else max(2, height // 4))
     top += ["", *_numbers(facts, width)] if height is None or height >= ROOMY else _numbers(facts, width)
     top += _near(facts.near, width)
     rows = None if height is None else max(0, height - len(top) - 2)
     below = _refusals(facts, width, rows)
     found = [line if isinstance(line, Text) else Text(line) for line in [*top, *below]]
+    for line in found if width < UNCUT else ():
+        line.truncate(width)
     if height is None:
         return found
     found = found[: height - 1]
