@@ -20,6 +20,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,256}")
 _PORT = re.compile(r"[0-9]{1,5}")
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_APPROVER = re.compile(r"user:[!-~]{1,123}")
 _SECRET_WORDS = ("authorization", "cookie", "key", "token", "secret", "password", "credential")
 _OURS = frozenset(
     {
@@ -99,6 +100,8 @@ class ProxyOptions:
     upstream_pair: KeyPair | None = None
     trusted_proxies: tuple[Network, ...] = ()
     public_url: PublicUrl | None = None
+    webhook: str | None = None
+    webhook_secret_file: Path | None = None
 
 
 def parse_listen(text: str) -> Listen:
@@ -181,6 +184,15 @@ def checked_name(option: str, name: str) -> str:
         raise CallerFault(
             f"{option}: `{name[:64]}` is not a name",
             hint="use 1 to 64 letters, digits, `.`, `_` and `-`, beginning with a letter or digit",
+        )
+    return name
+
+
+def checked_approver(option: str, name: str) -> str:
+    """An approver's name, as `approvers` in a policy writes it. Raises CallerFault."""
+    if not _APPROVER.fullmatch(name):
+        raise CallerFault(
+            f"{option}: `{name[:64]}` is not an approver's name", hint="for example user:oncall@example.org"
         )
     return name
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable
 
-from ostiary.calls.call import Call, Consulted, Emptied, Ended, Outcome, Refused, Relayed
+from ostiary.calls.call import Await, Call, Consulted, Emptied, Ended, Outcome, Refused, Relayed, Waited
 from ostiary.calls.driver import INTERNAL, Run
 from ostiary.calls.journal import Committed, Entry, Reply
 from ostiary.policy.decision import Charge
@@ -35,6 +35,13 @@ class Scripted:
     def write(self, entry: Entry, done: Callable[[Reply], None]) -> None:
         self._step(f"write {entry.record.kind}")
         done(Committed())
+
+    def hold(self, call: Call, command: Await, done: Callable[[Waited], None]) -> None:
+        self._step("hold")
+        done(Waited(call, "late"))
+
+    def let_go(self) -> None:
+        self.log.append("let go")
 
     def forward(self, call: Call, done: Callable[[Ended], None]) -> None:
         self._step("forward")
@@ -87,7 +94,7 @@ def test_a_call_withdrawn_while_it_waits_is_never_forwarded() -> None:
 
     assert withdrawn
     assert "forward" not in effects.log
-    assert effects.log == ["consult", "write intent", "write outcome", "finish"]
+    assert effects.log == ["consult", "let go", "write intent", "write outcome", "finish"]
 
 
 def test_a_forwarded_call_can_no_longer_be_withdrawn() -> None:

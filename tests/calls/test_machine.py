@@ -4,19 +4,24 @@ import json
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
+from ostiary.approvals.step import Ask, Crowded, Redeemed, Turned, Waiting
 from ostiary.audit.chain import body_of
 from ostiary.calls.call import (
+    Await,
     Call,
     Consult,
     Emptied,
     Ended,
     Entrust,
     Forward,
+    GivenUp,
     NoCatalogue,
     Refused,
     Relayed,
+    Waited,
 )
 from ostiary.calls.journal import Committed, Entry, Exceeded, NotStored
 from ostiary.calls.machine import handle
@@ -102,20 +107,110 @@ def test_a_denied_call_is_recorded_and_never_forwarded() -> None:
     assert isinstance(outcome, Refused)
 
 
-def test_a_held_call_is_denied_as_long_as_nobody_can_approve_it() -> None:
-    """P5.1: on record with its rule and the reason for people, and never forwarded."""
-    held = LISTED.replace(b'"limits"', b'"action":"require_approval","reason":"look","limits"')
-    replies: dict[type, list[object]] = {Consult: [CATALOGUE], Entry: [Committed()]}
+HELD = LISTED.replace(b'"limits"', b'"action":"require_approval","reason":"look","limits"')
+WAITING = Waiting("apr_1", 9_000_000, joined=False)
 
-    commands, outcome = play(handle(call(tool_call("clock"), compiled(held))), replies)
 
-    assert [type(command) for command in commands] == [Consult, Entry]
-    denial = commands[1]
-    assert isinstance(denial, Entry)
-    assert (denial.record.kind, denial.record.rules) == ("denial", ("/tools/clock/action",))
-    assert denial.record.reasons == ("look",)
+def test_a_held_call_asks_in_the_transaction_that_would_let_it_pass() -> None:
+    """P2.15, P5.1: intent, reservations and the use of the approval are one entry."""
+    replies: dict[type, list[object]] = {Consult: [CATALOGUE], Entry: [WAITING], Await: []}
+    held = call(tool_call("clock"), compiled(HELD))
+    replies[Await] = [Waited(held, "late")]
+
+    commands, outcome = play(handle(held), replies)
+
+    assert [type(command) for command in commands] == [Consult, Entry, Await]
+    entry = commands[1]
+    assert isinstance(entry, Entry)
+    assert isinstance(entry.step, Ask)
+    assert entry.charges
+    assert entry.unredeemed is not None
+    row = entry.unredeemed(WAITING)
+    assert (row.kind, row.decision, row.rules, row.approval) == (
+        "denial", "hold", ("/tools/clock/action",), "apr_1",
+    )  # fmt: skip
+    assert row.reasons == ("look",)
     assert isinstance(outcome, Refused)
-    assert "A person has to approve" in outcome.message
+    assert (outcome.kind, outcome.approval) == ("pending", WAITING)
+    assert "retry the same call" in outcome.message
+
+
+def test_an_approved_call_is_decided_again_and_forwarded_once() -> None:
+    """P2.15: at redemption every step runs again, with the policy in force by then."""
+    held = call(tool_call("clock"), compiled(HELD))
+    replies: dict[type, list[object]] = {
+        Consult: [CATALOGUE, CATALOGUE],
+        Entry: [WAITING, Redeemed("apr_1"), Committed()],
+        Await: [Waited(held, "answered")],
+        Forward: [Ended("ok", at=2)],
+    }
+
+    commands, outcome = play(handle(held), replies)
+
+    assert [type(one) for one in commands] == [Consult, Entry, Await, Consult, Entry, Forward, Entry]
+    assert outcome == Relayed()
+
+
+def test_a_policy_that_denies_by_the_time_of_the_approval_denies() -> None:
+    """P2.15: an approval lifts a hold, never a denial."""
+    held = call(tool_call("clock"), compiled(HELD))
+    later = msgspec.structs.replace(held, policy=compiled(b'{"version":"1","default":"deny"}'))
+    replies: dict[type, list[object]] = {
+        Consult: [CATALOGUE, CATALOGUE],
+        Entry: [WAITING, Committed()],
+        Await: [Waited(later, "answered")],
+    }
+
+    commands, outcome = play(handle(held), replies)
+
+    assert Forward not in {type(command) for command in commands}
+    assert isinstance(outcome, Refused)
+    assert outcome.rules == ("(default deny)",)
+
+
+def test_a_call_waits_for_a_person_at_most_once() -> None:
+    """P5.2: whose approval was used by somebody else, or whose policy changed, is told to come back."""
+    held = call(tool_call("clock"), compiled(HELD))
+    again = Waiting("apr_2", 9_000_000, joined=False)
+    replies: dict[type, list[object]] = {
+        Consult: [CATALOGUE, CATALOGUE],
+        Entry: [WAITING, again],
+        Await: [Waited(held, "answered")],
+    }
+
+    commands, outcome = play(handle(held), replies)
+
+    assert Forward not in {type(command) for command in commands}
+    assert isinstance(outcome, Refused)
+    assert outcome.approval == again
+
+
+@pytest.mark.parametrize(
+    "reply", [Committed(), Turned("apr_1", "denied", "no", 9), Crowded(), NotStored("x")]
+)
+def test_a_held_call_passes_only_by_what_it_redeems(reply: object) -> None:
+    """P5.1: no other answer of the store lets it pass, not even that its row is written."""
+    replies: dict[type, list[object]] = {Consult: [CATALOGUE], Entry: [reply]}
+
+    commands, outcome = play(handle(call(tool_call("clock"), compiled(HELD))), replies)
+
+    assert Forward not in {type(command) for command in commands}
+    assert isinstance(outcome, Refused)
+
+
+def test_a_call_whose_client_has_gone_is_not_sent_when_it_is_approved() -> None:
+    """P5.2: it stays redeemable, and nothing runs that nobody waits for."""
+    held = call(tool_call("clock"), compiled(HELD))
+    replies: dict[type, list[object]] = {
+        Consult: [CATALOGUE],
+        Entry: [WAITING],
+        Await: [Waited(held, "gone")],
+    }
+
+    commands, outcome = play(handle(held), replies)
+
+    assert Forward not in {type(command) for command in commands}
+    assert outcome == GivenUp()
 
 
 def test_a_call_without_a_policy_is_denied_without_asking_the_upstream_anything() -> None:

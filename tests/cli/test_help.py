@@ -24,8 +24,8 @@ from tests.cli.tree import leaves, tree
 POLICY = '{"version": "1", "default": "deny", "tools": {"fetch": {}}}'
 TOOLS = [{"name": "fetch", "inputSchema": {"type": "object"}}]
 ENDLESS = {"--watch", "--follow", "-w", "-f"}
-NOT_RUN = {("proxy",), ("demo",)}
-"""The first runs until its client leaves; the second is run in full by a test of its own."""
+NOT_RUN = {("proxy",), ("demo",), ("approvals", "init"), ("approvals", "resolve"), ("approvals", "watch")}
+"""Run until their client leaves, ask for a passphrase at a terminal, or have a test of their own."""
 
 
 @cache

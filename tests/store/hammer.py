@@ -14,7 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from ostiary.audit.record import Record
-from ostiary.calls.journal import Committed, Entry, Exceeded, Reply
+from ostiary.calls.journal import Committed, Entry, Exceeded, NotStored, Reply
 from ostiary.policy.decision import Charge
 from ostiary.policy.model import Window
 from ostiary.store.opening import open_store
@@ -50,7 +50,7 @@ async def main(folder: str, name: str, calls: int, ceiling: int, seconds: int) -
                 done = Record(id=call, ts=store.clock.now(), kind="outcome", status="ok")
                 journal.submit(Entry(done), ended.set_result)
                 await ended
-            elif not isinstance(reply, Exceeded):
+            elif isinstance(reply, NotStored):
                 write(f"failed {reply.reason}\n".encode())
 
     await asyncio.gather(*(worker() for _ in range(4)))

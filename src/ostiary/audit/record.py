@@ -33,7 +33,8 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     its outcome share it. `ts` is microseconds since the epoch, UTC. `args_keys` are top-level
     argument names. `reservations` and `refunds` are what an intent took and an outcome gave
     back: the data counters are rebuilt from (P4.5). Both are filled in by the store, which
-    alone knows the time of the transaction. `bytes` are of the answer.
+    alone knows the time of the transaction. `bytes` are of the answer. `approval` is the id of
+    the approval that a row is about, or that an intent used up.
     """
 
     id: str
@@ -63,3 +64,4 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     enforced: bool = True
     note: str = ""
     count: int = 0
+    approval: str = ""

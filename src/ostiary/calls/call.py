@@ -6,9 +6,10 @@ from typing import Literal
 
 import msgspec
 
+from ostiary.approvals.step import FormAnswer, Waiting
 from ostiary.audit.record import Status
 from ostiary.policy.compile import Compiled
-from ostiary.policy.decision import Charge
+from ostiary.policy.decision import Charge, Hold
 from ostiary.policy.definition import Catalogue
 from ostiary.wire.message import Message
 
@@ -22,7 +23,8 @@ class Call(msgspec.Struct, frozen=True):
     policy this call is judged by, taken once, so a reload in between changes nothing for it;
     None means that no policy is attached. `args_digest` is keyed; `track` and `session` tie
     calls together in the record. `answers` is the method of the server's request that a
-    client's response belongs to, empty for other messages.
+    client's response belongs to, empty for other messages. `form` is what the client's own user
+    answered to a question of the gate, where the message brought that back.
     """
 
     id: str
@@ -38,15 +40,31 @@ class Call(msgspec.Struct, frozen=True):
     args_digest: str = ""
     locked: bool = False
     answers: str = ""
+    form: FormAnswer | None = None
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """The call is not forwarded. `kind` chooses the answer's code (denied, limited, …)."""
+    """The call is not forwarded. `kind` chooses the answer's code (denied, limited, …).
 
-    kind: Literal["denied", "limited", "store", "upstream"]
+    `approval` is the request that a person has to answer first.
+    """
+
+    kind: Literal["denied", "limited", "store", "upstream", "pending"]
     message: str
     rules: tuple[str, ...] = ()
     retry_after_ms: int | None = None
+    approval: Waiting | None = None
+
+
+class Formed(msgspec.Struct, frozen=True):
+    """The client's own user is asked in a form; their answer comes with a message of its own."""
+
+    waiting: Waiting
+    hold: Hold
+
+
+class GivenUp(msgspec.Struct, frozen=True):
+    """The client went away or withdrew its call while a person was asked. Nothing was forwarded."""
 
 
 class Emptied(msgspec.Struct, frozen=True):
@@ -57,7 +75,7 @@ class Relayed(msgspec.Struct, frozen=True):
     """The upstream's answer was passed on, or its failure was reported to the client."""
 
 
-Outcome = Refused | Emptied | Relayed
+Outcome = Refused | Emptied | Relayed | Formed | GivenUp
 
 
 # Commands that go out of the machine, and the replies that come in.
@@ -82,6 +100,25 @@ class Entrust(msgspec.Struct, frozen=True):
     """Hand over what the call holds to whoever will see its outcome. The reply is None."""
 
     charges: tuple[Charge, ...]
+
+
+class Await(msgspec.Struct, frozen=True):
+    """Let the client wait until a person has answered. The reply is `Waited`."""
+
+    waiting: Waiting
+    hold: Hold
+
+
+class Waited(msgspec.Struct, frozen=True):
+    """The wait is over. `call` is to be decided again, by the policy in force by now.
+
+    `answered`: something became of the request, or a form was answered. `late`: nothing did in
+    the time that the client may wait. `form`: its answer comes with another message.
+    `gone`: there is no client any more, so nothing may be sent on.
+    """
+
+    call: Call
+    how: Literal["answered", "late", "form", "gone"]
 
 
 class Ended(msgspec.Struct, frozen=True):

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from ostiary.calls.call import (
+    Await,
     Call,
     Consult,
     Consulted,
@@ -20,6 +21,7 @@ from ostiary.calls.call import (
     Outcome,
     Refused,
     Relayed,
+    Waited,
 )
 from ostiary.calls.journal import Entry, Reply
 from ostiary.calls.machine import Command, Steps, handle
@@ -38,6 +40,8 @@ class Effects(Protocol):
     """What the driver needs from the outside to carry one call through."""
 
     def consult(self, call: Call, done: Callable[[Consulted], None]) -> None: ...
+    def hold(self, call: Call, command: Await, done: Callable[[Waited], None]) -> None: ...
+    def let_go(self) -> None: ...
     def write(self, entry: Entry, done: Callable[[Reply], None]) -> None: ...
     def forward(self, call: Call, done: Callable[[Ended], None]) -> None: ...
     def entrust(self, call: Call, charges: tuple[Charge, ...]) -> None: ...
@@ -48,6 +52,8 @@ class _Over:
     """The effects of a run that has ended: nothing is performed any more."""
 
     def consult(self, call: Call, done: Callable[[Consulted], None]) -> None: ...
+    def hold(self, call: Call, command: Await, done: Callable[[Waited], None]) -> None: ...
+    def let_go(self) -> None: ...
     def write(self, entry: Entry, done: Callable[[Reply], None]) -> None: ...
     def forward(self, call: Call, done: Callable[[Ended], None]) -> None: ...
     def entrust(self, call: Call, charges: tuple[Charge, ...]) -> None: ...
@@ -78,10 +84,14 @@ class Run:
         self._advance(None)
 
     def withdraw(self) -> bool:
-        """Give the call up if it was not forwarded yet; False when it is too late for that."""
+        """Give the call up if it was not forwarded yet; False when it is too late for that.
+
+        A wait for a person ends with it.
+        """
         if self.forwarded:
             return False
         self._withdrawn = True
+        self._effects.let_go()
         return True
 
     @property
@@ -125,9 +135,16 @@ class Run:
             self._forward()
         elif isinstance(command, Consult):
             self._effects.consult(self.call, self._advance)
+        elif isinstance(command, Await):
+            self._effects.hold(self.call, command, self._waited)
         else:
             self._effects.entrust(self.call, command.charges)
             self._advance(None)
+
+    def _waited(self, waited: Waited) -> None:
+        """From here on it is this call: the policy may have changed while its client waited."""
+        self.call = waited.call
+        self._advance(waited)
 
     def _forward(self) -> None:
         if self._withdrawn:

@@ -7,11 +7,12 @@ from typing import Protocol
 
 import msgspec
 
+from ostiary.approvals.step import Answer, Step
 from ostiary.audit.record import Record
 from ostiary.policy.decision import Charge
 from ostiary.quotas.exceeded import Exceeded
 
-__all__ = ["Committed", "Entry", "Exceeded", "Journal", "NotStored", "Reply"]
+__all__ = ["Answer", "Committed", "Entry", "Exceeded", "Journal", "NotStored", "Reply"]
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -24,6 +25,9 @@ class Entry(msgspec.Struct, frozen=True):
     were in the intent with the same id; the store fills in `refunds`.
     `denied` may run on the store's writer thread: it must only build a value.
     `late` says that nobody waits for the row: it may go with a later transaction, in its order.
+    `step` is done about an approval in the same transaction, and what it says is the answer. Only a
+    redeemed approval lets an intent be written; for every other answer `unredeemed(answer)` is.
+    The row of a `step` that changed nothing is not written.
     """
 
     record: Record
@@ -31,6 +35,8 @@ class Entry(msgspec.Struct, frozen=True):
     denied: Callable[[Exceeded], Record] | None = None
     returns: tuple[Charge, ...] = ()
     late: bool = False
+    step: Step | None = None
+    unredeemed: Callable[[Answer], Record] | None = None
 
 
 class Committed(msgspec.Struct, frozen=True):
@@ -43,7 +49,7 @@ class NotStored(msgspec.Struct, frozen=True):
     reason: str
 
 
-Reply = Committed | Exceeded | NotStored
+Reply = Committed | Exceeded | NotStored | Answer
 
 
 class Journal(Protocol):

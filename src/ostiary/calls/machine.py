@@ -10,30 +10,35 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from typing import cast
 
+from ostiary.approvals.step import Ask, Redeemed, Waiting
 from ostiary.audit.record import Record
-from ostiary.calls import records
+from ostiary.calls import asking, records
 from ostiary.calls.call import (
+    Await,
     Call,
     Consult,
     Emptied,
     Ended,
     Entrust,
+    Formed,
     Forward,
+    GivenUp,
     NoCatalogue,
     Outcome,
     Refused,
     Relayed,
+    Waited,
 )
 from ostiary.calls.journal import Committed, Entry, Exceeded, NotStored, Reply
 from ostiary.calls.outstanding import returned
 from ostiary.policy.decide import decide
-from ostiary.policy.decision import Charge, Decision, Question
+from ostiary.policy.decision import Charge, Decision, Hold, Question
 from ostiary.policy.definition import Catalogue
 from ostiary.policy.methods import MethodDecision, decide_method
 from ostiary.policy.reach import wants_catalogue
 from ostiary.policy.subscriptions import LISTEN, decide_listen
 
-Command = Consult | Entry | Forward | Entrust
+Command = Consult | Entry | Await | Forward | Entrust
 Steps = Generator[Command, object, Outcome]
 
 CONSULT = Consult()
@@ -76,39 +81,67 @@ def _tool_call(call: Call) -> Steps:
     """The path of `tools/call`.
 
     (1) Get the tool list, where the policy needs it. (2) Decide. (3) Record the denial, or
-    reserve the limits and record the intent in one transaction. (4) Forward. (5) Record the
-    outcome and return what must be returned; where more is to come, hand the rest over.
+    reserve the limits and record the intent in one transaction, which also uses up the approval
+    where the policy holds the call. (4) Where there is none, let the client wait for a person,
+    once, and begin anew. (5) Forward. (6) Record the outcome and return what must be returned;
+    where more is to come, hand the rest over.
     """
-    enforced = call.policy is None or not call.policy.monitor
+    waited = False
+    while True:
+        enforced = call.policy is None or not call.policy.monitor
 
-    # (1)
-    catalogue: Catalogue | None = None
-    if call.policy is not None and (call.locked or wants_catalogue(call.policy)):
-        consulted = yield CONSULT
-        if isinstance(consulted, NoCatalogue) and enforced:
-            refusal = Refused("upstream", UNAVAILABLE, ("(unknown tool)",))
-            return (yield from _refuse(call, refusal, (consulted.reason,)))
-        catalogue = consulted if isinstance(consulted, Catalogue) else None
+        # (1)
+        catalogue: Catalogue | None = None
+        if call.policy is not None and (call.locked or wants_catalogue(call.policy)):
+            consulted = yield CONSULT
+            if isinstance(consulted, NoCatalogue) and enforced:
+                refusal = Refused("upstream", UNAVAILABLE, ("(unknown tool)",))
+                return (yield from _refuse(call, refusal, (consulted.reason,)))
+            catalogue = consulted if isinstance(consulted, Catalogue) else None
 
-    # (2)
-    decision = decide(call.policy, _question(call, catalogue))
-    if decision.effect != "allow" and enforced:
-        refusal = Refused("denied", decision.message, decision.rules)
-        return (yield from _refuse(call, refusal, decision.reasons))
+        # (2)
+        decision = decide(call.policy, _question(call, catalogue))
+        hold = decision.hold if enforced else None
+        if decision.effect != "allow" and hold is None and enforced:
+            refusal = Refused("denied", decision.message, decision.rules)
+            return (yield from _refuse(call, refusal, decision.reasons))
 
-    # (3)
-    charges = decision.charges if enforced else tuple(_shadow(charge) for charge in decision.charges)
-    reply = yield _intent(call, decision, charges, enforced=enforced)
-    refused = _not_reserved(cast("Reply", reply), enforced=enforced)
+        # (3)
+        charges = decision.charges if enforced else tuple(_shadow(charge) for charge in decision.charges)
+        asked = None if hold is None else asking.ask(call, hold, catalogue)
+        if isinstance(asked, Refused):
+            return (yield from _refuse(call, asked))
+        reply = cast("Reply", (yield _intent(call, decision, charges, asked, enforced=enforced)))
+        if not isinstance(reply, Waiting) or hold is None:
+            break
+
+        # (4)
+        if waited or call.form is not None:
+            return asking.pending(reply, hold)
+        answer = cast("Waited", (yield Await(reply, hold)))
+        if answer.how != "answered":
+            return _not_answered(answer, reply, hold)
+        call, waited = answer.call, True
+
+    refused = _not_reserved(reply, asked, enforced=enforced)
     if refused is not None:
         return refused
 
-    # (4)
+    # (5)
     ended = cast("Ended", (yield FORWARD))
 
-    # (5)
+    # (6)
     yield from _ended(call, ended, charges)
     return Relayed()
+
+
+def _not_answered(answer: Waited, waiting: Waiting, hold: Hold) -> Outcome:
+    """How a wait ends that brought no answer; the request stays, and can be redeemed later."""
+    if answer.how == "gone":
+        return GivenUp()
+    if answer.how == "form":
+        return Formed(waiting, hold)
+    return asking.pending(waiting, hold)
 
 
 def _other(call: Call) -> Steps:
@@ -126,7 +159,7 @@ def _other(call: Call) -> Steps:
         return Relayed()
     decision = "allow" if verdict.effect == "allow" else "deny"
     reply = yield Entry(records.decided(call, "intent", decision, verdict.rules, enforced=enforced))
-    if isinstance(reply, NotStored):
+    if not isinstance(reply, Committed):
         return Refused("store", STORE_DOWN, ("(store)",))
     ended = cast("Ended", (yield FORWARD))
     yield from _ended(call, ended, ())
@@ -176,10 +209,12 @@ def _question(call: Call, catalogue: Catalogue | None) -> Question:
     )
 
 
-def _intent(call: Call, decision: Decision, charges: tuple[Charge, ...], *, enforced: bool) -> Entry:
-    record = records.decided(
-        call, "intent", decision.effect, decision.rules, decision.reasons, enforced=enforced
-    )
+def _intent(
+    call: Call, decision: Decision, charges: tuple[Charge, ...], asked: Ask | None, *, enforced: bool
+) -> Entry:
+    """The row before forwarding. A held call is allowed by what it redeems, not by the policy alone."""
+    effect = decision.effect if asked is None else "allow"
+    record = records.decided(call, "intent", effect, decision.rules, decision.reasons, enforced=enforced)
 
     def denied(exceeded: Exceeded) -> Record:
         reasons = (_LIMIT_REASONS.get(exceeded.reason, exceeded.reason),)
@@ -187,18 +222,25 @@ def _intent(call: Call, decision: Decision, charges: tuple[Charge, ...], *, enfo
         text = _limit_text(exceeded)
         return records.decided(call, kind, "deny", (exceeded.rule,), reasons, text, enforced=enforced)
 
-    return Entry(record, charges, denied=denied)
+    if asked is None or decision.hold is None:
+        return Entry(record, charges, denied=denied)
+    unredeemed = asking.row_of(call, decision.hold)
+    return Entry(record, charges, denied=denied, step=asked, unredeemed=unredeemed)
 
 
-def _not_reserved(reply: Reply, *, enforced: bool) -> Refused | None:
-    """A refusal, unless the intent is on record and every limit is reserved."""
-    if isinstance(reply, Committed):
+def _not_reserved(reply: Reply, asked: Ask | None, *, enforced: bool) -> Refused | None:
+    """A refusal, unless the intent is on record, every limit reserved, and what was asked for redeemed."""
+    if isinstance(reply, Committed if asked is None else Redeemed):
         return None
     if isinstance(reply, NotStored):
         return Refused("store", STORE_DOWN, ("(store)",))
     if not enforced:
         return None
-    return Refused("limited", _limit_text(reply), (reply.rule,), reply.retry_after_ms)
+    if isinstance(reply, Exceeded):
+        return Refused("limited", _limit_text(reply), (reply.rule,), reply.retry_after_ms)
+    if isinstance(reply, Committed):  # to a call that nobody approved
+        return Refused("store", STORE_DOWN, ("(store)",))
+    return asking.refusal(reply)
 
 
 def _limit_text(exceeded: Exceeded) -> str:

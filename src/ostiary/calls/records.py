@@ -88,6 +88,11 @@ def decided(  # noqa: PLR0913 - each is one field of the record
     )
 
 
+def about_approval(record: Record, approval: str) -> Record:
+    """The same row, naming the approval that it is about."""
+    return msgspec.structs.replace(record, approval=approval)
+
+
 def _bounded(reasons: Sequence[str]) -> tuple[str, ...]:
     if not reasons:
         return ()

@@ -36,6 +36,26 @@ EXAMPLES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = MappingProxyType(
             ),
         ),
         "policy schema": (("for an editor", "ostiary policy schema > policy.schema.json"),),
+        "approvals init": (
+            ("register yourself, with a passphrase", "ostiary approvals init"),
+            (
+                "register a colleague, for whom you vouch",
+                "ostiary approvals init --as user:ann --key ann.key --sponsor-key my.key",
+            ),
+        ),
+        "approvals list": (
+            ("what waits now", "ostiary approvals list"),
+            ("what became of all of them", "ostiary approvals list --all"),
+        ),
+        "approvals show": (("the exact call", "ostiary approvals show apr_01KB6Q2M8ZJ4W7T0X5RCN3HYED"),),
+        "approvals resolve": (
+            ("let it pass, once", "ostiary approvals resolve apr_01KB6Q2M8ZJ4W7T0X5RCN3HYED --approve"),
+            (
+                "refuse it, and say why",
+                "ostiary approvals resolve apr_01KB6Q2M8ZJ4W7T0X5RCN3HYED --deny --note busy",
+            ),
+        ),
+        "approvals watch": (("answer as calls come in", "ostiary approvals watch"),),
         "audit tail": (
             ("what was decided last", "ostiary audit tail"),
             ("what is refused, as it happens", "ostiary audit tail --follow --decision deny"),

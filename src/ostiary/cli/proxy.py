@@ -159,6 +159,14 @@ _OPTIONS: tuple[_Option, ...] = (
         },
     ),
     (
+        ("--approval-webhook",),
+        {"metavar": "URL", "help": "POST what becomes of requests for approval here; signed, no arguments"},
+    ),
+    (
+        ("--approval-webhook-secret-file",),
+        {"metavar": "FILE", "type": Path, "help": "the secret that signs them, readable by the owner only"},
+    ),
+    (
         ("--log-level",),
         {
             "choices": ("debug", "info", "warning", "error"),
@@ -228,6 +236,11 @@ def read_options(arguments: Sequence[str]) -> ProxyOptions:
     if not given.upstream and not command:
         raise CallerFault("nothing to stand in front of", hint="give --upstream URL, or -- and a command")
     _check_network(given)
+    if bool(given.approval_webhook) != bool(given.approval_webhook_secret_file):
+        raise CallerFault(
+            "--approval-webhook and --approval-webhook-secret-file go together",
+            hint="make a secret: head -c 32 /dev/urandom | base64 > FILE; chmod 600 FILE",
+        )
     return ProxyOptions(
         policy=given.policy,
         upstream=given.upstream,
@@ -254,6 +267,8 @@ def read_options(arguments: Sequence[str]) -> ProxyOptions:
         upstream_pair=key_pair("upstream", given.upstream_cert, given.upstream_key),
         trusted_proxies=parse_networks(given.trusted_proxy or ()),
         public_url=parse_public_url(given.public_url) if given.public_url else None,
+        webhook=given.approval_webhook,
+        webhook_secret_file=given.approval_webhook_secret_file,
     )
 
 
@@ -293,7 +308,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run the proxy; 2 when it could not run, with the reason on standard error."""
     try:
         options = read_options(arguments)
-        from ostiary.wiring import run_proxy
+        from ostiary.wiring.proxy import run_proxy
 
         return run_proxy(options, os.environ)
     except OstiaryError as error:

@@ -19,6 +19,15 @@ def wants_catalogue(compiled: Compiled) -> bool:
     return policy.default == "deny" or not silent or every.validation is not None
 
 
+def needs_approvers(compiled: Compiled) -> bool:
+    """Whether some call can be held for somebody else than the client's own user."""
+    policy = compiled.policy
+    return any(
+        rules.approve_if and not (rules.approval is not None and rules.approval.convenience)
+        for rules in (policy.all_tools, *policy.tools.values())
+    )
+
+
 def validated(compiled: Compiled | None, catalogue: Catalogue) -> list[ToolDefinition]:
     """The tools whose arguments are checked against what they advertise (P2.10)."""
     if compiled is None:

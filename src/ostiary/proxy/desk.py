@@ -11,6 +11,7 @@ from typing import cast
 
 import msgspec
 
+from ostiary.approvals.step import FormAnswer
 from ostiary.audit.keyed import KeyedDigest
 from ostiary.audit.record import Record
 from ostiary.calls.call import Call, Era
@@ -21,6 +22,8 @@ from ostiary.policy.compile import Compiled
 from ostiary.policy.definition import Catalogue
 from ostiary.policy.reach import validated
 from ostiary.policy.schema import prepare
+from ostiary.proxy.approvals.forms import Forms
+from ostiary.proxy.approvals.room import NoSource, Room, Source
 from ostiary.proxy.brake import OFF, Brake
 from ostiary.proxy.catalogue import Catalogues, Pins
 from ostiary.proxy.changes import Changes
@@ -42,6 +45,7 @@ class Desk:
     process where it serves one client alone (stdio); else the grant is the track (P8.4). `brake`
     is how many requests a minute each grant may send (P2.2). `headers_end_here` says that the
     server sees no HTTP header, so that nobody behind the gate compares them with the body.
+    `approvals` is where requests for approval are looked up.
     """
 
     def __init__(  # noqa: PLR0913 - one port or key each, all named
@@ -61,6 +65,7 @@ class Desk:
         brake: int = OFF,
         shelf: Shelf | None = None,
         headers_end_here: bool = False,
+        approvals: Source | None = None,
     ) -> None:
         self.upstream = upstream
         self.journal = journal
@@ -85,6 +90,8 @@ class Desk:
         self.catalogues = Catalogues(
             upstream, mint=mint, pins=pins, on_changed=self._definitions_changed, prepare=self._prepare
         )
+        self.forms = Forms(digest_key)
+        self.room = Room(approvals or NoSource(), clock=clock, mint=mint, submit=journal.submit)
         self.changes = Changes(self.catalogues, self.sessions, locked=self.locked)
 
     def label(self, session: str) -> str:
@@ -94,7 +101,15 @@ class Desk:
         short = hmac.digest(self._digest_key, session.encode(), hashlib.sha256)[:9]
         return base64.urlsafe_b64encode(short).decode()
 
-    def call(self, message: Message, era: Era, grant: Grant, session: Session, answers: str = "") -> Call:
+    def call(
+        self,
+        message: Message,
+        era: Era,
+        grant: Grant,
+        session: Session,
+        answers: str = "",
+        form: FormAnswer | None = None,
+    ) -> Call:
         """Turn a message into the values that the machine works on."""
         arguments = message.params.get("arguments")
         digest = self.digest(_encode(cast("object", arguments))) if isinstance(arguments, dict) else ""
@@ -112,6 +127,7 @@ class Desk:
             args_digest=digest,
             locked=self.locked,
             answers=answers,
+            form=form,
         )
 
     def note(self, kind: str, note: str, *, grant: str = "", reasons: Sequence[str] = ()) -> None:

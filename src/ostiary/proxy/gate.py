@@ -219,12 +219,23 @@ class Gate:
         headers: list[tuple[bytes, bytes]],
         responder: Responder,
     ) -> None:
-        answered = ""
+        answered, form = "", None
+        opened = self._desk.forms.opened(message, grant.name)
+        if isinstance(opened, Refusal):
+            self._refuse(responder, grant, opened, message.method)
+            return
+        if opened is not None:
+            message, form = opened
         unknown = self._desk.book.refusal(message, grant.name)
         if unknown is not None:
             self._refuse(responder, grant, unknown, message.method)
             return
         if message.id is not None and message.kind == "response":
+            own = session.own.pop(message.id, None) if isinstance(message.id, str) else None
+            if own is not None:  # it answers a question of the gate, and goes no further
+                own(message)
+                _plain(responder, 202, "")
+                return
             asked = session.answered(message.id)
             if asked is None:
                 text = "this answers no open request of the server"
@@ -238,7 +249,7 @@ class Gate:
         elif message.method == "notifications/cancelled" and self._withdrawn(message, session):
             _plain(responder, 202, "")
             return
-        call = self._desk.call(message, era, grant, session, answered)
+        call = self._desk.call(message, era, grant, session, answered, form)
         Turn(self._desk, call, grant, session, headers, responder).start()
 
     def _session(self, grant: Grant, session_id: bytes | None, peer: str) -> Session:

@@ -270,6 +270,8 @@ class Judge:
         self.task = results.task
         if self._own_method == "initialize":
             _negotiated(self.session, message)
+            if self._call is not None and self.session.exclusive:
+                self.session.client = as_object(self._call.message.params.get("capabilities"))
         if self._held:
             self._settled()
         return kept

@@ -110,4 +110,5 @@ class Reloader:
             before, self._desk.policy = self._desk.policy, read
             self._desk.note("policy-activated", str(self._file))
             log.warning("policy %s is in force: %s", self._file, read.revision)
+            self._desk.room.revise(read.revision)
             self._desk.changes.announce(before, read)

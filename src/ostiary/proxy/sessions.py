@@ -7,13 +7,13 @@ is needed to judge it then is kept with `handles.recall`.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import islice
 
 from ostiary.calls.driver import Run
 from ostiary.proxy.handles.recall import MAX_METHOD, Context, Facts, Recall
 from ostiary.wire.ids import IdKey, id_key
-from ostiary.wire.message import MessageId
+from ostiary.wire.message import Message, MessageId
 
 MAX_SESSIONS = 10_000
 MAX_OPEN = 1_024
@@ -34,7 +34,8 @@ class Session:
     stream be told by its id. `label` names the session in records. `version` is the protocol
     revision that initialize negotiated, empty where the gate did not see it; `declared` are the
     server's capabilities with their true members, such as `tools` and `tools.listChanged`.
-    `resumable` says that its clients may have been given event ids.
+    `resumable` says that its clients may have been given event ids. `client` are the capabilities
+    that the client declared, `own` the questions of the gate itself that are open.
     """
 
     __slots__ = (
@@ -44,11 +45,13 @@ class Session:
         "_recall",
         "_recalled",
         "asked",
+        "client",
         "declared",
         "exclusive",
         "grant",
         "label",
         "name",
+        "own",
         "replies",
         "resumable",
         "runs",
@@ -65,6 +68,8 @@ class Session:
         self.replies = 0
         self.version = ""
         self.declared: frozenset[str] = frozenset()
+        self.client: Mapping[str, object] | None = None
+        self.own: dict[str, Callable[[Message], None]] = {}
         self.resumable = False
         self._early: dict[IdKey, Context] = {}  # of requests under way, answered on another stream
         self._listed: OrderedDict[IdKey, str] = OrderedDict()

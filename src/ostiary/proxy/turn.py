@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
-from ostiary.calls.call import Call, Consulted, Emptied, Ended, NoCatalogue, Outcome, Refused
+import msgspec
+
+from ostiary.approvals.step import Ask
+from ostiary.calls import asking
+from ostiary.calls.call import (
+    Await,
+    Call,
+    Consulted,
+    Emptied,
+    Ended,
+    Formed,
+    NoCatalogue,
+    Outcome,
+    Refused,
+    Waited,
+)
 from ostiary.calls.driver import Run
 from ostiary.calls.journal import Entry, Reply
 from ostiary.errors import GatewayFault, UpstreamFault
 from ostiary.identity.grant import Grant
 from ostiary.policy.decision import Charge
 from ostiary.proxy.answering import Answering
+from ostiary.proxy.approvals.wait import Wait, asks_in_form
 from ostiary.proxy.catalogue import Asking
 from ostiary.proxy.changes import LISTEN, Listener
 from ostiary.proxy.desk import Desk
 from ostiary.proxy.exchange import Head, Header, Responder, UpstreamRequest
 from ostiary.proxy.headers import SESSION, for_own_request
 from ostiary.proxy.judge import Judge
-from ostiary.proxy.peek import JSON
+from ostiary.proxy.peek import EVENTS, JSON
 from ostiary.proxy.relay import Relay
 from ostiary.proxy.sessions import Session
 from ostiary.wire import answers
@@ -29,7 +45,13 @@ from ostiary.wire.message import Message
 
 STORE = 4503
 UPSTREAM = 4502
-CODES = {"denied": answers.DENIED, "limited": answers.LIMITED, "store": STORE, "upstream": UPSTREAM}
+CODES = {
+    "denied": answers.DENIED,
+    "limited": answers.LIMITED,
+    "store": STORE,
+    "upstream": UPSTREAM,
+    "pending": answers.PENDING,
+}
 CANCELLED = -32800
 _META_KEYS = (
     "io.modelcontextprotocol/protocolVersion",
@@ -53,6 +75,7 @@ class Turn:
         "_responder",
         "_session",
         "_started",
+        "_wait",
         "run",
     )
 
@@ -76,6 +99,7 @@ class Turn:
         self._started = False
         self._left = False
         self._over = False
+        self._wait: Wait | None = None
         self.run = Run(call, self)
 
     def start(self) -> None:
@@ -106,7 +130,47 @@ class Turn:
         catalogues.consult(Asking(link, headers, meta), read)
 
     def write(self, entry: Entry, done: Callable[[Reply], None]) -> None:
-        self._desk.journal.submit(entry, done)
+        asked, room = entry.step, self._desk.room
+        if not isinstance(asked, Ask):
+            self._desk.journal.submit(entry, done)
+            return
+
+        def answered(reply: Reply) -> None:
+            room.asked(asked.request, reply)
+            done(reply)
+
+        self._desk.journal.submit(entry, answered)
+
+    def hold(self, call: Call, command: Await, done: Callable[[Waited], None]) -> None:
+        desk = self._desk
+
+        def waited(answer: Waited) -> None:
+            self._wait = None
+            done(Waited(msgspec.structs.replace(answer.call, policy=desk.policy), answer.how))
+
+        if self._left or self.run.withdrawn:
+            waited(Waited(call, "gone"))
+        elif call.era == "modern" and asks_in_form(call, command, self._session):
+            waited(Waited(call, "form"))
+        elif command.hold.hold_seconds == 0 or not takes_events(self._headers):
+            waited(Waited(call, "late"))
+        else:
+            self._wait = wait = Wait(
+                call,
+                command,
+                room=desk.room,
+                session=self._session,
+                responder=self._responder,
+                streams=desk.streams,
+                now=desk.clock(),
+                done=waited,
+            )
+            self._responder = wait.held.member
+            self._responder.on_gone = self._gone
+
+    def let_go(self) -> None:
+        if self._wait is not None:
+            self._wait.leave()
 
     def forward(self, call: Call, done: Callable[[Ended], None]) -> None:
         desk, message, responder = self._desk, call.message, self._responder
@@ -155,9 +219,15 @@ class Turn:
             self._relay.give_up()
             self._relay = None  # it knows this turn: together they would wait for the collector
             self._judge = self._done = None
-        if self._started:
-            return
-        self._started = True
+        if not self._started:
+            self._started = True
+            self._speak(call, outcome)
+
+    # Inside.
+
+    def _speak(self, call: Call, outcome: Outcome) -> None:
+        """Answer in the upstream's place."""
+        message = call.message
         if message.kind != "request" or message.id is None:
             status = 202 if message.kind == "notification" else 403
             self._answer(b"", status)
@@ -165,6 +235,10 @@ class Turn:
             self._answer(answers.error(message.id, -32600, "the server no longer knows this session"), 404)
         elif isinstance(outcome, Refused):
             self._answer(*self._refusal(call, outcome))
+        elif isinstance(outcome, Formed):
+            tool, asked = str(message.params["name"]), outcome.waiting.id
+            body = self._desk.forms.result(message.id, asked, tool, outcome.hold, self._grant.name)
+            self._answer(body)
         elif isinstance(outcome, Emptied):
             modern = call.era == "modern"
             self._answer(answers.empty_list(message.id, message.method, modern=modern))
@@ -172,8 +246,6 @@ class Turn:
             self._answer(answers.error(message.id, CANCELLED, "the request was cancelled by the client"))
         else:
             self._answer(answers.error(message.id, answers.INTERNAL, "the gateway failed on this request"))
-
-    # Inside.
 
     def _seal(self, upstream_id: bytes) -> bytes:
         return self._desk.handles.seal(upstream_id, self._grant.name)
@@ -200,8 +272,13 @@ class Turn:
         self._desk.end_session(self._grant.name, self._session.name)
 
     def _gone(self) -> None:
-        """The client went away: a cancel on the modern era, nothing on the legacy one."""
-        if self.run.call.era == "modern":
+        """The client went away: a cancel on the modern era, nothing on the legacy one.
+
+        Nobody is left for whom a person might be asked on either (P5.2).
+        """
+        if self._wait is not None:
+            self.run.withdraw()
+        elif self.run.call.era == "modern":
             self.run.withdraw()
             if self._relay is not None:
                 self._relay.cancel()
@@ -219,12 +296,14 @@ class Turn:
         """The answer to a refused request, and its HTTP status."""
         message_id = call.message.id
         assert message_id is not None  # noqa: S101 - only requests are answered
+        waiting = refused.approval
         note = answers.Note(
-            decision="deny",
+            decision="deny" if waiting is None else "hold",
             message=refused.message,
             revision=call.policy.revision if call.policy else "",
             evaluation_id=call.id,
             retry_after_ms=refused.retry_after_ms,
+            approval=None if waiting is None else asking.told(waiting),
         )
         if call.message.method == "tools/call":
             return answers.denied_call(message_id, note, modern=call.era == "modern"), 200
@@ -239,6 +318,11 @@ class Turn:
         if body:
             self._responder.write(body)
         self._responder.finish()
+
+
+def takes_events(headers: Sequence[Header]) -> bool:
+    """Whether the client of these headers takes an event stream for an answer."""
+    return any(name == b"accept" and EVENTS in value.lower() for name, value in headers)
 
 
 def own_meta(message: Message) -> Mapping[str, object]:

@@ -13,26 +13,29 @@ KEY_BYTES: Final = 32
 AUDIT: Final = "audit.hmac"
 CHECKPOINT: Final = "checkpoint.ed25519"
 SESSION: Final = "session.mac"
+APPROVALS: Final = "approvals.aes"
 
 
 class Keys:
-    """The three keys, each 32 random bytes in a 0600 file under `keys/`.
+    """The keys, each 32 random bytes in a 0600 file under `keys/`.
 
     `audit` keys the digests in records, `session` the handles given to clients, `checkpoint` is
-    the seed of the Ed25519 key that signs checkpoints.
+    the seed of the Ed25519 key that signs checkpoints, and `approvals` encrypts calls that wait
+    for a person.
     """
 
-    __slots__ = ("audit", "checkpoint", "session")
+    __slots__ = ("approvals", "audit", "checkpoint", "session")
 
-    def __init__(self, audit: bytes, checkpoint: bytes, session: bytes) -> None:
+    def __init__(self, audit: bytes, checkpoint: bytes, session: bytes, approvals: bytes) -> None:
         self.audit = audit
         self.checkpoint = checkpoint
         self.session = session
+        self.approvals = approvals
 
 
 def load_keys(state: StateDir) -> Keys:
     """Read the keys, making those that are missing. Raises CallerFault for a damaged one."""
-    return Keys(_key(state, AUDIT), _key(state, CHECKPOINT), _key(state, SESSION))
+    return Keys(*(_key(state, name) for name in (AUDIT, CHECKPOINT, SESSION, APPROVALS)))
 
 
 def _key(state: StateDir, name: str) -> bytes:

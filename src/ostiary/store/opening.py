@@ -13,12 +13,14 @@ from ostiary.audit.chain import Head, Row, body_of, genesis, read_body, row_hash
 from ostiary.audit.record import Record
 from ostiary.errors import GatewayFault
 from ostiary.store import instances
+from ostiary.store.approvals import ApprovalTable, prune
 from ostiary.store.clock import Anchor, BootClock, Clock
 from ostiary.store.connection import Durability, connect, database_fault
 from ostiary.store.handles import HandleTable
 from ostiary.store.keys import load_keys
 from ostiary.store.migrate import migrate
-from ostiary.store.sqlite import SNAPSHOT_ROWS, SqliteStore, insert, save_anchor
+from ostiary.store.rows import insert, save_anchor
+from ostiary.store.sqlite import SNAPSHOT_ROWS, SqliteStore
 from ostiary.store.state import StateDir
 from ostiary.store.upkeep import Intervals, Upkeep
 from ostiary.store.view import View
@@ -60,9 +62,8 @@ def open_store(
                 clock.resume(Anchor("", 0, view.at))
             # 4. Calls of dead processes have an unknown outcome; this process is on the list.
             _enter(connection, view, instance, state, clock)
-            # 5. Handles that are over are forgotten.
-            handles = HandleTable(state, clock.now)
-            handles.open(connection)
+            # 5. Handles and approvals that are over are forgotten.
+            handles = _forget(connection, state, clock)
             connection.execute("PRAGMA busy_timeout = 0")
         except sqlite3.Error as error:
             raise database_fault(state.database, error) from error
@@ -78,6 +79,7 @@ def open_store(
             keys=keys,
             clock=clock,
             handles=handles,
+            approvals=ApprovalTable(keys.approvals, keys.audit),
             durability=durability,
             snapshot_rows=snapshot_rows,
             snapshot_seq=snapshot_seq,
@@ -86,6 +88,14 @@ def open_store(
         undo.pop_all()
     store.upkeep.start()
     return store
+
+
+def _forget(connection: sqlite3.Connection, state: StateDir, clock: Clock) -> HandleTable:
+    """Drop handles and approvals that have been over for long; the table of those that are left."""
+    handles = HandleTable(state, clock.now)
+    handles.open(connection)
+    prune(connection, clock.now())
+    return handles
 
 
 def _stored_anchor(connection: sqlite3.Connection) -> Anchor | None:

@@ -13,17 +13,20 @@ from typing import Final
 
 import msgspec
 
+from ostiary.approvals.step import Redeemed, Step, Stepped
 from ostiary.audit.chain import Head, Row, body_of, genesis, row_hash
 from ostiary.audit.record import Record
 from ostiary.calls.journal import Committed, Entry, Exceeded, NotStored, Reply
 from ostiary.errors import GatewayFault
 from ostiary.policy.decision import Charge
 from ostiary.quotas.ledger import SECOND, Reservation
+from ostiary.store.approvals import ApprovalTable
 from ostiary.store.clock import Clock
 from ostiary.store.connection import Durability, is_busy, meaning
 from ostiary.store.handles import HandleTable
 from ostiary.store.instances import Instance
 from ostiary.store.keys import Keys
+from ostiary.store.rows import insert, save_anchor
 from ostiary.store.state import StateDir
 from ostiary.store.upkeep import Upkeep
 from ostiary.store.view import View
@@ -32,7 +35,6 @@ BUSY_MS: Final = 250
 """How long a transaction waits for another process before its calls are denied."""
 SNAPSHOT_ROWS: Final = 20_000
 
-_INSERT: Final = "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _STEP_S: Final = 0.0005
 _COMMITTED: Final = Committed()
 
@@ -73,6 +75,7 @@ class SqliteStore:
         keys: Keys,
         clock: Clock,
         handles: HandleTable,
+        approvals: ApprovalTable,
         durability: Durability,
         snapshot_rows: int = SNAPSHOT_ROWS,
         snapshot_seq: int = 0,
@@ -81,6 +84,7 @@ class SqliteStore:
         self.keys = keys
         self.clock = clock
         self.handles = handles
+        self.approvals = approvals
         self.durability: Durability = durability
         self.instance = instance
         self.view = view
@@ -128,7 +132,10 @@ class SqliteStore:
         batch = _Batch()
         committed = False
         unchecked = self.alone and not self._stale
+        synced = self.durability == "process" and any(e is not None and e.step is not None for e in entries)
         try:
+            if synced:  # approvals and their use survive power loss, too
+                self._connection.execute("PRAGMA synchronous = FULL")
             self._transact(entries, batch, wait_ms)
             committed = True
         except sqlite3.IntegrityError as error:
@@ -140,6 +147,8 @@ class SqliteStore:
         finally:
             if not committed:
                 self._undo(batch)
+            if synced:
+                self._connection.execute("PRAGMA synchronous = NORMAL")
         if not committed:
             self._stale, self.alone = True, False
             return self.commit(entries, wait_ms=wait_ms)
@@ -202,6 +211,8 @@ class SqliteStore:
         record, answer = entry.record, _COMMITTED
         if refused and record.kind == "intent":
             return NotStored(refused)
+        if entry.step is not None:
+            return self._stepped(entry, entry.step, at, batch)
         taken: tuple[Reservation, ...] = ()
         given: tuple[Reservation, ...] = ()
         if entry.charges:
@@ -217,6 +228,17 @@ class SqliteStore:
             given = self._due(record.id, entry.returns)
             if given:
                 record = msgspec.structs.replace(record, refunds=given)
+        return self._written(record, answer, taken, given, batch)
+
+    def _written(
+        self,
+        record: Record,
+        answer: Reply,
+        taken: tuple[Reservation, ...],
+        given: tuple[Reservation, ...],
+        batch: _Batch,
+    ) -> Reply:
+        """Add the row of an entry; NotStored, with nothing reserved, if it cannot be written."""
         try:
             body = body_of(record)
             text = body.decode()
@@ -226,6 +248,27 @@ class SqliteStore:
         self._note(record, taken, given, batch)
         self._add_row(record, body, text, batch)
         return answer
+
+    def _stepped(self, entry: Entry, step: Step, at: int, batch: _Batch) -> Reply:
+        """A step about an approval, and its row.
+
+        Limits come first: what they refuse is not asked about, and leaves an approval unused
+        (P2.13, P2.15). Only a redeemed call keeps what was reserved.
+        """
+        taken = self.view.ledger.reserve(entry.charges, at)
+        if isinstance(taken, Exceeded):
+            record = entry.record if entry.denied is None else entry.denied(taken)
+            return self._written(record, taken, (), (), batch)
+        answer = self.approvals.taken(self._connection, step, at)
+        if isinstance(answer, Redeemed):
+            record = msgspec.structs.replace(entry.record, reservations=taken, approval=answer.id)
+            return self._written(record, answer, taken, (), batch)
+        self.view.ledger.give_back(taken)
+        if isinstance(answer, Stepped):
+            return self._written(entry.record, answer, (), (), batch)
+        if entry.unredeemed is None:
+            return answer
+        return self._written(entry.unredeemed(answer), answer, (), (), batch)
 
     def _add_row(self, record: Record, body: bytes, text: str, batch: _Batch) -> None:
         writer = self.instance.id
@@ -347,14 +390,3 @@ class SqliteStore:
                 self._connection.execute("ROLLBACK")
         if self.upkeep is not None:
             self.upkeep.last_words(self._connection)
-
-
-def insert(connection: sqlite3.Connection, rows: list[Row]) -> None:
-    """Add rows inside the running transaction."""
-    connection.executemany(_INSERT, rows)
-
-
-def save_anchor(connection: sqlite3.Connection, clock: Clock) -> None:
-    """Store where the clock stands, inside the running transaction."""
-    anchor = clock.anchor()
-    connection.execute("INSERT OR REPLACE INTO clock VALUES (1, ?, ?, ?)", tuple(anchor))

@@ -128,7 +128,7 @@ class TickJournal:
         if not any(entries) and not self._store.waiting:  # places in the order, nothing to write
             self._answer(callbacks, [Committed() for _ in entries])
             return
-        if self._needs_thread():
+        if self._needs_thread() or any(entry is not None and entry.step is not None for entry in entries):
             self._hand_over(entries, callbacks)
             return
         replies = _nothing_stored(entries)

@@ -22,6 +22,7 @@ INTERNAL = -32603
 
 DECISION_KEY = "io.ostiary/decision"
 DENIED_PREFIX = "[POLICY DENIED] "
+HELD_PREFIX = "[APPROVAL REQUIRED] "
 
 MAX_TTL_MS = 30_000
 """Longest time, in milliseconds, that a client may keep a list that policy can change."""
@@ -90,7 +91,8 @@ def denied_call(message_id: MessageId, note: Note, *, modern: bool) -> bytes:
     body: dict[str, object] = {}
     if modern:
         body["resultType"] = "complete"
-    body["content"] = [{"type": "text", "text": DENIED_PREFIX + note.message}]
+    prefix = HELD_PREFIX if note.decision == "hold" else DENIED_PREFIX
+    body["content"] = [{"type": "text", "text": prefix + note.message}]
     body["isError"] = True
     body["_meta"] = {DECISION_KEY: note.members()}
     return result(message_id, body)

@@ -1,0 +1,212 @@
+"""One gate, put together from its options."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import hashlib
+import hmac
+from collections.abc import Coroutine, Mapping
+
+import msgspec
+
+from ostiary import telemetry
+from ostiary.errors import CallerFault
+from ostiary.identity.handles import Handles
+from ostiary.policy.charges import Conceal
+from ostiary.policy.compile import Compiled
+from ostiary.proxy.banner import describe
+from ostiary.proxy.catalogue import Pins
+from ostiary.proxy.desk import Desk
+from ostiary.proxy.exchange import Callback, Upstream
+from ostiary.proxy.http.client import HttpUpstream
+from ostiary.proxy.mint import Mint
+from ostiary.proxy.network import upstream_limits
+from ostiary.proxy.policy_file import Reloader, activate, read_policy
+from ostiary.proxy.reload import Watch
+from ostiary.proxy.sse.either import EitherUpstream
+from ostiary.proxy.sse.upstream import SessionLimits, SseUpstream
+from ostiary.proxy.stdio.program import Command
+from ostiary.proxy.stdio.upstream import StdioUpstream
+from ostiary.settings import ProxyOptions
+from ostiary.store.opening import open_store
+from ostiary.store.sqlite import SqliteStore
+from ostiary.store.state import StateDir, locate, open_state
+from ostiary.store.tick import TickJournal
+from ostiary.wiring.asking import Asking
+from ostiary.wiring.network import Network, prepare_network
+from ostiary.wiring.serving import serve_http, serve_stdio
+
+COLLECT_AFTER = (10_000, 10, 10)
+"""When the collector of reference cycles looks: calls leave none behind, so it need not look often."""
+
+
+def run_proxy(options: ProxyOptions, environ: Mapping[str, str]) -> int:
+    """Run one proxy until it is told to stop; return the exit status.
+
+    Raises OstiaryError when it cannot run.
+    """
+    telemetry.configure(options.log_level)
+    server = options.server or server_name(options)
+    state = open_state(locate(options.state_dir, environ))
+    store = open_store(state, durability=options.durability)
+    try:
+        policy = read_and_activate(options, server, keyed(store.keys.audit))
+        network = prepare_network(options, environ, store.clock.now)
+        return _run(_proxy(options, server, policy, state, store, network))
+    finally:
+        store.close()
+
+
+def _run(main: Coroutine[object, object, int]) -> int:
+    """Run on uvloop where it is installed, else on asyncio's own loop."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(main)
+    return uvloop.run(main)
+
+
+def server_name(options: ProxyOptions) -> str:
+    """A name for a server that was given none: a digest of what it is reached by."""
+    subject = options.upstream if options.upstream is not None else "\0".join(options.command)
+    return "srv-" + hashlib.sha256(subject.encode()).hexdigest()[:12]
+
+
+def keyed(key: bytes) -> Conceal:
+    """What counter keys show of an argument value: a digest that only the key's holder can check."""
+    return lambda text: hmac.digest(key, text.encode(), "sha256").hex()[:32]
+
+
+def read_and_activate(options: ProxyOptions, server: str, conceal: Conceal) -> tuple[bytes, Compiled] | None:
+    """The policy file's content and the compiled policy; None without a policy file."""
+    if options.policy is None:
+        return None
+    content = read_policy(options.policy)
+    compiled = activate(
+        content,
+        file=str(options.policy),
+        server=server,
+        unsafe_monitor=options.unsafe_monitor,
+        conceal=conceal,
+    )
+    return content, compiled
+
+
+async def _proxy(
+    options: ProxyOptions,
+    server: str,
+    policy: tuple[bytes, Compiled] | None,
+    state: StateDir,
+    store: SqliteStore,
+    network: Network,
+) -> int:
+    loop = asyncio.get_running_loop()
+    child_gone = asyncio.Event()
+    pins = _pins(state, server) if options.pins == "locked" else None  # before anything is started
+    upstream = _upstream(
+        options,
+        child_gone,
+        network,
+        lambda: desk.catalogues.doubt(),  # noqa: PLW0108 - the desk comes later
+    )
+    journal, asking = TickJournal(store, loop), Asking(state, store)
+    store.handles.wake, store.handles.hurrying = journal.wake, journal.hurry
+    mint = Mint(store.clock.now)
+    desk = Desk(
+        upstream=upstream,
+        journal=journal,
+        policy=policy[1] if policy else None,
+        server=server,
+        own_headers=options.headers,
+        handles=Handles(store.keys.session),
+        digest_key=store.keys.audit,
+        mint=mint,
+        clock=store.clock.now,
+        pins=pins,
+        track="" if options.listen else mint(),
+        brake=options.max_requests,
+        shelf=store.handles,
+        headers_end_here=bool(options.command),
+        approvals=asking.source,
+    )
+    asking.begin(desk, network.hook, options.grant)
+    watch = _watch(loop, options, server, policy, desk, keyed(store.keys.audit))
+    banner = describe(options, server, desk.policy)
+    store.instance.describe(banner.details())
+    desk.note("started", banner.summary(), reasons=banner.unsafe)
+    gc.freeze()  # what is loaded by now stays: the collector need not walk through it again
+    gc.set_threshold(*COLLECT_AFTER)
+    try:
+        if options.listen is not None:
+            return await serve_http(options, options.listen, state, store, desk, banner, network)
+        return await serve_stdio(options, desk, upstream, banner, child_gone)
+    finally:
+        if watch is not None:
+            watch.close()
+        await upstream.close()
+        await asking.stop(desk)
+        desk.brake.tell()
+        desk.book.tasks.close()
+        desk.note("stopped", "")
+        await journal.close()
+        asking.close()
+
+
+def _upstream(
+    options: ProxyOptions, child_gone: asyncio.Event, network: Network, on_doubt: Callback
+) -> Upstream:
+    """`on_doubt` is told when the server may have been started anew."""
+    if options.upstream is not None:
+        limits = upstream_limits(options.bounds, network.upstream)
+        http = HttpUpstream(
+            options.upstream,
+            ssl_context=network.upstream_tls,
+            limits=limits,
+            proxy=network.proxy,
+            on_doubt=on_doubt,
+        )
+        if options.upstream_transport == "http":
+            return http
+        sessions = SessionLimits.within(limits.connections)
+        sse = SseUpstream(http, options.upstream, session_limits=sessions)
+        return sse if options.upstream_transport == "sse" else EitherUpstream(http, sse)
+    upstream = StdioUpstream(
+        Command(options.command), single=options.listen is None, on_exit=lambda _status: child_gone.set()
+    )
+    upstream.on_doubt = on_doubt
+    upstream.start()
+    return upstream
+
+
+def _watch(
+    loop: asyncio.AbstractEventLoop,
+    options: ProxyOptions,
+    server: str,
+    policy: tuple[bytes, Compiled] | None,
+    desk: Desk,
+    conceal: Conceal,
+) -> Watch | None:
+    if options.policy is None or policy is None:
+        return None
+    reloader = Reloader(
+        desk, file=options.policy, server=server, unsafe_monitor=options.unsafe_monitor, conceal=conceal
+    )
+    return Watch(loop, options.policy, policy[0], reloader)
+
+
+def _pins(state: StateDir, server: str) -> Pins:
+    """The pinned digests of `server`; nothing pinned means that every tool is held back."""
+    path = state.pins / f"{server}.json"
+    if not path.exists():
+        raise CallerFault(f"--pins locked: nothing is pinned for `{server}`", hint=f"expected {path}")
+    try:
+        return Pins(msgspec.json.decode(path.read_bytes(), type=_PinFile).tools)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise CallerFault(f"--pins locked: cannot read `{path}`: {error}") from error
+
+
+class _PinFile(msgspec.Struct, frozen=True):
+    """`<state>/pins/<server>.json`: definition digests by tool name."""
+
+    tools: dict[str, str]
