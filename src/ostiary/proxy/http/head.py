@@ -221,8 +221,6 @@ def odd_codings(text: bytes) -> list[int]:
     A tab there is white space to the standard and part of the value to some proxies, who then see
     no body. The parser cuts it off before it names the value. In a body such a line is just text.
     """
-    if b":\t" not in text and b":  " not in text and b": \t" not in text:
-        return []
     return [found.start() for found in _ODD_CODING.finditer(text)]
 
 

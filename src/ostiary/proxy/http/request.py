@@ -176,8 +176,12 @@ class RequestReader:
         line = self._line
         if _RTSP in data or (line and _RTSP in line[-4:] + data):
             self._parse_doubtful(line or b"", data)
-        else:
+        elif self._edge or b"\t" in data or b"  " in data:
             self._give(data)
+        else:
+            self._feed(data)
+            if self.phase == HEAD:
+                self._edge = data[-EDGE:]
         if self.phase == HEAD:
             if self._line is not None:
                 self._keep_line((line or b"") + data)
