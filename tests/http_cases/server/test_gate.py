@@ -316,6 +316,7 @@ def test_headers_of_one_hop_and_the_clients_secrets_end_at_the_gate(tmp_path) ->
             writer.write(called("h", *lines))
             assert (await answer(reader))[0] == 200
             names = {"host", "accept-encoding", "content-type", "accept", "content-length"}
+            assert gate.upstream.calls == ["echo"]  # and not only the gate's own listing
             arrived = gate.upstream.seen[-1].headers
             assert set(arrived) == names
             assert arrived["host"] == f"127.0.0.1:{gate.upstream.port}"
