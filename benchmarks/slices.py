@@ -184,6 +184,7 @@ def measure_pipes(world: World, lengths: Lengths, rounds: int) -> dict[str, list
     home = world.home
     upstream = [str(compiled("upstream")), "pipe", str(home / "result.json"), str(home / "tools.json")]
     gate = [sys.executable, "-m", "ostiary", "proxy", "-p", str(home / "policy.json")]
+    gate += ["--max-requests", "1000000000"]  # one grant sends everything here
     gate += ["--state-dir", str(home / "state-pipe"), "--", *upstream]
     if taskset := shutil.which("taskset"):
         gate = [taskset, "-c", str(cores()[1]), *gate]

@@ -114,6 +114,7 @@ def _gate(stack: contextlib.ExitStack, home: Path, behind: int, gate: tuple[str,
     state = home / name.replace(" ", "-")
     command = [sys.executable, "-m", "ostiary", "proxy", "-p", str(home / f"{policy}.json")]
     command += ["--listen", f"127.0.0.1:{port}", "--upstream", f"http://127.0.0.1:{behind}/mcp"]
+    command += ["--max-requests", "1000000000"]  # one grant sends everything here
     command += ["--state-dir", str(state), "--durability", durability, "--token-file", str(home / "token")]
     pid = stack.enter_context(running(command, port, cores()[1], home / f"{state.name}.log"))
     made = _gateway(home, name, port, pid)

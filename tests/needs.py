@@ -17,6 +17,9 @@ from tests.tools import node as nodes
 
 ROOT = Path(__file__).resolve().parent.parent
 
+UNBRAKED = ("--max-requests", "1000000000")
+"""For a gate that is sent more in a minute than one agent could want."""
+
 
 def missing(reason: str) -> NoReturn:
     """Skip the running test because of `reason`; fail it under CI=true."""

@@ -29,6 +29,8 @@ _OURS = frozenset(
     }
 )  # fmt: skip
 MAX_HEADER_FILE = 65_536
+USUAL_RATE = 600
+"""Requests a minute of one grant where nothing else is set: more than one agent can want."""
 MAX_RATE = 1_000_000_000
 
 
@@ -92,7 +94,7 @@ class ProxyOptions:
     pins: Literal["session", "locked"] = "session"
     durability: Literal["process", "power"] = "process"
     log_level: str = "warning"
-    max_requests: int = 0
+    max_requests: int = USUAL_RATE
     upstream_transport: Literal["auto", "http", "sse"] = "auto"
     bounds: Bounds = DEFAULT_BOUNDS
     tls: KeyPair | None = None
@@ -173,8 +175,11 @@ def parse_public_url(text: str) -> PublicUrl:
 
 def checked_rate(number: int) -> int:
     """How many requests a minute one grant may send. Raises CallerFault when out of bounds."""
-    if not 0 <= number <= MAX_RATE:
-        raise CallerFault(f"--max-requests: expected 1 to {MAX_RATE}, or 0 for none, found {number}")
+    if not 1 <= number <= MAX_RATE:
+        hint = "a check is not switched off by a zero; set a number that is never reached instead"
+        raise CallerFault(
+            f"--max-requests: expected 1 to {MAX_RATE}, found {number}", hint=None if number else hint
+        )
     return number
 
 

@@ -30,7 +30,7 @@ from tests.conformance.suite import (
     run,
 )
 from tests.e2e.world import ALLOW_ALL, OSTIARY, Gate, HttpServer, everything_over_http
-from tests.needs import needs_node, needs_npm_modules, needs_npm_program
+from tests.needs import UNBRAKED, needs_node, needs_npm_modules, needs_npm_program
 
 FIXTURE = [sys.executable, str(Path(__file__).parent / "fixture_server.py")]
 Note = Callable[[str, object], None]
@@ -83,7 +83,7 @@ def served(target: str, folder: Path) -> Iterator[tuple[str, str]]:
             behind = start(folder / "behind.log")
             ending.callback(behind.stop)
             upstream = behind.url
-        gate = Gate(policy, folder, NO_TOKEN, upstream=upstream)
+        gate = Gate(policy, folder, NO_TOKEN, *UNBRAKED, upstream=upstream)
         ending.callback(gate.stop)
         yield direct.url, gate.http.url
 

@@ -25,7 +25,7 @@ from ostiary.wire.message import Message
 from tests.differential import readings
 from tests.differential.messages import Messages
 from tests.e2e import world
-from tests.needs import needs_environment, needs_node, needs_npm_modules, size
+from tests.needs import UNBRAKED, needs_environment, needs_node, needs_npm_modules, size
 
 SEED = 20_261_122
 CALLS = size(small=100, full=2_000)
@@ -81,7 +81,7 @@ def calls() -> list[Message]:
 @contextlib.contextmanager
 def over_http(upstream: str | Sequence[str], folder: Path) -> Generator[Say]:
     """An HTTP client of a gate in front of a URL or a command."""
-    gate = world.Gate(world.ALLOW_ALL, folder, upstream=upstream)
+    gate = world.Gate(world.ALLOW_ALL, folder, *UNBRAKED, upstream=upstream)
     connection = http.client.HTTPConnection("127.0.0.1", gate.port, timeout=5)
     headers = {
         "Authorization": f"Bearer {gate.http.token}",
@@ -109,7 +109,7 @@ def over_http(upstream: str | Sequence[str], folder: Path) -> Generator[Say]:
 @contextlib.contextmanager
 def over_pipes(command: Sequence[str], folder: Path) -> Generator[Say]:
     """A stdio client of a gate in front of a command."""
-    line = world.proxy(world.ALLOW_ALL, world.state_folder(folder), upstream=command)
+    line = world.proxy(world.ALLOW_ALL, world.state_folder(folder), *UNBRAKED, upstream=command)
     with (folder / "gate.log").open("ab") as log:
         gate = subprocess.Popen(
             line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=world.environment()

@@ -307,6 +307,32 @@ def test_a_client_beyond_the_brake_is_told_when_to_try_again_and_it_is_recorded(
     assert [record["count"] for record in braked] == [2]
 
 
+def test_a_gate_that_is_told_nothing_about_it_has_a_brake(tmp_path: Path) -> None:
+    """P2.2: 600 requests a minute; the last of these is one too many."""
+    proxied = Proxied(tmp_path, server(ECHO))
+    answers = []
+    for number in range(601):
+        proxied.say(call(number))
+        answers.append(proxied.hear())
+    proxied.end()
+
+    assert all("result" in answer for answer in answers[:600])
+    assert answers[600]["error"]["code"] == 4429
+
+
+def test_there_is_no_way_to_have_no_brake(tmp_path: Path) -> None:
+    allow = ["-p", str(world.ALLOW_ALL)]
+
+    told = refused(tmp_path, *allow, "--max-requests", "0", "--", "true")
+
+    assert "expected 1 to 1000000000, found 0" in told
+    assert "a check is not switched off by a zero" in told
+    for wrong in ("-1", "1000000001"):
+        assert "expected 1 to 1000000000" in refused(
+            tmp_path, *allow, f"--max-requests={wrong}", "--", "true"
+        )
+
+
 def test_a_client_is_not_told_in_which_folder_the_server_lies(tmp_path: Path) -> None:
     proxied = Proxied(tmp_path, server("next(requests()); sys.exit(3)"))
     proxied.say(call(1))

@@ -27,7 +27,7 @@ from tests.e2e.driver import (
     Kind,
     text,
 )
-from tests.needs import needs_environment
+from tests.needs import UNBRAKED, needs_environment
 from tests.weaknesses.world import World, call, deny_but, http, tool, until, within, world
 
 FULL = os.environ.get("OSTIARY_TEST_FULL") == "1"
@@ -299,7 +299,7 @@ def python_1() -> list[str]:
 @pytest.mark.timeout(180)
 def test_a_modern_client_notices_one_failed_call_at_most(folder: Path, clients: Drivers) -> None:
     server = Server(SERVER, folder)
-    gate = processes.Gate(folder / "policy.json", folder, upstream=server.url)
+    gate = processes.Gate(folder / "policy.json", folder, *UNBRAKED, upstream=server.url)
 
     def strike() -> None:
         server.kill()
@@ -325,7 +325,7 @@ def test_a_legacy_client_fails_once_in_flight_and_once_for_its_lost_session(
 ) -> None:
     """Then it has initialized anew, and works."""
     server = Server(server_of(), folder)
-    gate = processes.Gate(folder / "policy.json", folder, upstream=server.url)
+    gate = processes.Gate(folder / "policy.json", folder, *UNBRAKED, upstream=server.url)
 
     def strike() -> None:
         server.kill()
@@ -347,7 +347,7 @@ def test_a_legacy_client_fails_once_in_flight_and_once_for_its_lost_session(
 @pytest.mark.parametrize("kind", [PYTHON_2, PYTHON_2_LEGACY], ids=["modern", "legacy"])
 def test_a_killed_child_is_replaced(folder: Path, clients: Drivers, kind: Kind) -> None:
     """Modern clients of a grant share one; on the legacy era each session has its own."""
-    gate = processes.Gate(folder / "policy.json", folder, upstream=SERVER)
+    gate = processes.Gate(folder / "policy.json", folder, *UNBRAKED, upstream=SERVER)
 
     def servers() -> set[int]:
         children = processes.children_of(gate.process.pid)
@@ -430,7 +430,7 @@ def test_a_client_of_http_and_sse_notices_one_failed_call_at_most(
     folder: Path, clients: Drivers, kind: Kind
 ) -> None:
     server = Server(python_1(), folder)
-    gate = processes.Gate(folder / "policy.json", folder, upstream=server.url)
+    gate = processes.Gate(folder / "policy.json", folder, *UNBRAKED, upstream=server.url)
 
     def strike() -> None:
         server.kill()

@@ -16,6 +16,8 @@ from typing import Any
 
 import msgspec
 
+from tests.needs import UNBRAKED
+
 KILLER = Path(__file__).with_name("killer.py")
 BOUND = 5.0
 TOOLS = [{"name": "echo", "inputSchema": {"type": "object", "properties": {"n": {"type": "integer"}}}}]
@@ -129,7 +131,7 @@ async def gate(
     process = await asyncio.create_subprocess_exec(
         sys.executable, str(KILLER), step, str(count), "--", "-p", str(policy), "--listen", "127.0.0.1:0",
         "--unsafe-no-token", "--state-dir", str(state), "--upstream", f"http://127.0.0.1:{upstream}/mcp",
-        "--server", "srv", *more,
+        "--server", "srv", *UNBRAKED, *more,
         stderr=asyncio.subprocess.PIPE, env=dict(os.environ),
     )  # fmt: skip
     assert process.stderr is not None

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.e2e import world as processes
+from tests.needs import UNBRAKED
 from tests.proxy.http_world import answer
 from tests.weaknesses.world import Upstream, call, encoded, http, tool
 
@@ -28,6 +29,7 @@ class GateProcess(processes.Gate):
             "--unsafe-no-token",
             "--server",
             "up",
+            *UNBRAKED,
             *options,
             upstream=f"http://127.0.0.1:{upstream_port}/mcp",
         )
@@ -42,9 +44,9 @@ class GateProcess(processes.Gate):
         return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
 
     def settled(self) -> bool:
-        """Whether everything that it opens a little after its start is open: its journal, once more."""
+        """Whether all that it opens a little after its start is open: its journal, for the third time."""
         names = [path.readlink().name for path in Path(f"/proc/{self.pid}/fd").iterdir() if path.is_symlink()]
-        return names.count("ostiary.db") > 1
+        return names.count("ostiary.db") > 2
 
     def resident(self) -> int:
         """Bytes of memory that it holds."""

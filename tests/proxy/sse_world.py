@@ -198,6 +198,9 @@ class Keeper:
     def braked(self, grant: Grant, responder: Responder) -> bool:
         return False
 
+    def stopped(self, grant: Grant, responder: Responder, method: str) -> bool:
+        return False
+
     def note_refusal(self, grant: Grant, refusal: Refusal, method: str = "") -> None:
         pass
 

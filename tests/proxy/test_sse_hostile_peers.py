@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ostiary.calls.stop import Scope, Stop
 from ostiary.proxy.bridge.stream import LONGEST_DELAY, GetStream, StreamPort
 from ostiary.proxy.exchange import Head
 from ostiary.proxy.gate import Gate as RealGate
@@ -61,6 +62,34 @@ def test_streams_and_messages_without_a_session_count_with_the_brake(tmp_path: P
             assert braked.status == 429
             assert braked.json["error"]["code"] == answers.LIMITED
             assert [row.rules for row in await behind.records()] == [("(unknown session)",)]
+
+    within(main)
+
+
+def test_a_stopped_client_hears_so_on_its_stream_and_opens_no_other(tmp_path: Path) -> None:
+    """P2.5: the stream is where answers come, so it stays; what is under way ends on it."""
+
+    async def hang(_: world.Seen) -> None: ...
+
+    async def main() -> None:
+        async with (
+            world.world(world.ALLOW_ALL, tmp_path / "state") as behind,
+            gate(RealGate(behind.desk, None)) as one,
+            listening(one.port, "alice") as stream,
+        ):
+            behind.upstream.script["tools/call"] = hang
+            assert (await stream.post(world.call("echo", {}, 7))).status == 202
+            await until(lambda: behind.upstream.calls)
+            alice = Stop(1, Scope("grant", "alice"))
+            behind.desk.stops._take((alice,))
+
+            ended = await stream.message()
+            assert (ended["id"], ended["result"]["isError"]) == (7, True)
+            assert (await stream.post(world.call("echo", {}, 8))).status == 202
+            assert (await stream.message())["result"]["isError"] is True
+            async with listening(one.port, "alice") as late, listening(one.port, "bob") as other:
+                assert [late.status, other.status] == [423, 200]
+            assert behind.upstream.calls == ["echo"]
 
     within(main)
 

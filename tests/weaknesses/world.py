@@ -22,7 +22,6 @@ from ostiary.audit.record import Record
 from ostiary.calls.outstanding import Outstanding
 from ostiary.identity.grant import Grant, Tokens
 from ostiary.identity.handles import Handles
-from ostiary.proxy.brake import OFF
 from ostiary.proxy.catalogue import Pins
 from ostiary.proxy.desk import Desk
 from ostiary.proxy.door import Door, check_head
@@ -32,6 +31,8 @@ from ostiary.proxy.http.client import HttpUpstream, UpstreamLimits
 from ostiary.proxy.http.server import HttpServer
 from ostiary.proxy.mint import Mint
 from ostiary.proxy.policy_file import Reloader, activate
+from ostiary.proxy.stops import Board
+from ostiary.settings import MAX_RATE
 from ostiary.store.clock import Anchor
 from ostiary.store.opening import open_store
 from ostiary.store.query import Reader
@@ -422,7 +423,8 @@ async def world(
     clock: ManualClock | None = None,
     own_headers: Sequence[Header] = (),
     limits: UpstreamLimits | None = None,
-    brake: int = OFF,
+    brake: int = MAX_RATE,
+    board: Board | None = None,
 ) -> AsyncIterator[World]:
     """A gate under `policy` in front of an upstream with `tools`, until the block ends."""
     upstream = Upstream([tool(one) if isinstance(one, str) else one for one in tools])
@@ -447,6 +449,7 @@ async def world(
         clock=store.clock.now,
         pins=pins,
         brake=brake,
+        board=board,
         shelf=store.handles,
     )
     server = HttpServer(Gate(desk, None), check_head=check_head(door(), lambda: store.healthy))

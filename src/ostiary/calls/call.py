@@ -8,6 +8,7 @@ import msgspec
 
 from ostiary.approvals.step import FormAnswer, Waiting
 from ostiary.audit.record import Status
+from ostiary.calls.stop import Stop
 from ostiary.policy.compile import Compiled
 from ostiary.policy.decision import Charge, Hold
 from ostiary.policy.definition import Catalogue
@@ -24,7 +25,8 @@ class Call(msgspec.Struct, frozen=True):
     None means that no policy is attached. `args_digest` is keyed; `track` and `session` tie
     calls together in the record. `answers` is the method of the server's request that a
     client's response belongs to, empty for other messages. `form` is what the client's own user
-    answered to a question of the gate, where the message brought that back.
+    answered to a question of the gate, where the message brought that back. `stopped` is the
+    stop that covers the call.
     """
 
     id: str
@@ -41,6 +43,7 @@ class Call(msgspec.Struct, frozen=True):
     locked: bool = False
     answers: str = ""
     form: FormAnswer | None = None
+    stopped: Stop | None = None
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -49,7 +52,7 @@ class Refused(msgspec.Struct, frozen=True):
     `approval` is the request that a person has to answer first.
     """
 
-    kind: Literal["denied", "limited", "store", "upstream", "pending"]
+    kind: Literal["denied", "limited", "store", "upstream", "pending", "stopped"]
     message: str
     rules: tuple[str, ...] = ()
     retry_after_ms: int | None = None
@@ -86,10 +89,14 @@ class Consult(msgspec.Struct, frozen=True):
 
 
 class NoCatalogue(msgspec.Struct, frozen=True):
-    """The tool list could not be read; `reason` is for people. `gone`: the session is over."""
+    """The tool list could not be read; `reason` is for people.
+
+    `gone`: the session is over. `stopped`: this stop came while it was read.
+    """
 
     reason: str
     gone: bool = False
+    stopped: Stop | None = None
 
 
 class Forward(msgspec.Struct, frozen=True):

@@ -17,13 +17,13 @@ from ostiary.calls.call import (
     Await,
     Call,
     Consult,
+    Consulted,
     Emptied,
     Ended,
     Entrust,
     Formed,
     Forward,
     GivenUp,
-    NoCatalogue,
     Outcome,
     Refused,
     Relayed,
@@ -31,6 +31,7 @@ from ostiary.calls.call import (
 )
 from ostiary.calls.journal import Committed, Entry, Exceeded, NotStored, Reply
 from ostiary.calls.outstanding import returned
+from ostiary.calls.stop import RULE, Stop
 from ostiary.policy.decide import decide
 from ostiary.policy.decision import Charge, Decision, Hold, Question
 from ostiary.policy.definition import Catalogue
@@ -74,30 +75,28 @@ def handle(call: Call) -> Steps:
     """Decide `call`, record the decision, then carry it out."""
     if call.message.method == "tools/call":
         return _tool_call(call)
+    if call.stopped is not None and not _has_no_policy(call):
+        return _stopped(call, call.stopped)
     return _other(call)
 
 
 def _tool_call(call: Call) -> Steps:
     """The path of `tools/call`.
 
-    (1) Get the tool list, where the policy needs it. (2) Decide. (3) Record the denial, or
-    reserve the limits and record the intent in one transaction, which also uses up the approval
-    where the policy holds the call. (4) Where there is none, let the client wait for a person,
-    once, and begin anew. (5) Forward. (6) Record the outcome and return what must be returned;
-    where more is to come, hand the rest over.
+    (1) Get the tool list, where the policy needs it, unless a stop is in force. (2) Decide.
+    (3) Record the denial, or reserve the limits and record the intent in one transaction, which
+    also uses up the approval where the policy holds the call. (4) Where there is none, let the
+    client wait for a person, once, and begin anew. (5) Forward. (6) Record the outcome and return
+    what must be returned; where more is to come, hand the rest over.
     """
     waited = False
     while True:
         enforced = call.policy is None or not call.policy.monitor
 
         # (1)
-        catalogue: Catalogue | None = None
-        if call.policy is not None and (call.locked or wants_catalogue(call.policy)):
-            consulted = yield CONSULT
-            if isinstance(consulted, NoCatalogue) and enforced:
-                refusal = Refused("upstream", UNAVAILABLE, ("(unknown tool)",))
-                return (yield from _refuse(call, refusal, (consulted.reason,)))
-            catalogue = consulted if isinstance(consulted, Catalogue) else None
+        catalogue = yield from _listed(call, enforced=enforced)
+        if catalogue is not None and not isinstance(catalogue, Catalogue):
+            return catalogue
 
         # (2)
         decision = decide(call.policy, _question(call, catalogue))
@@ -133,6 +132,26 @@ def _tool_call(call: Call) -> Steps:
     # (6)
     yield from _ended(call, ended, charges)
     return Relayed()
+
+
+def _listed(call: Call, *, enforced: bool) -> Generator[Command, object, Catalogue | Outcome | None]:
+    """The tool list, None where none is needed; or how the call ends before that."""
+    if call.policy is None:
+        return None
+    if call.stopped is not None:
+        return (yield from _stopped(call, call.stopped))
+    if not (call.locked or wants_catalogue(call.policy)):
+        return None
+    consulted = cast("Consulted", (yield CONSULT))
+    if isinstance(consulted, Catalogue):
+        return consulted
+    if consulted.stopped is not None:
+        return (yield from _stopped(call, consulted.stopped))
+    if not enforced:
+        return None
+    return (
+        yield from _refuse(call, Refused("upstream", UNAVAILABLE, ("(unknown tool)",)), (consulted.reason,))
+    )
 
 
 def _not_answered(answer: Waited, waiting: Waiting, hold: Hold) -> Outcome:
@@ -173,6 +192,15 @@ def _ended(call: Call, ended: Ended, charges: tuple[Charge, ...]) -> Generator[E
         yield Entry(records.outcome(call, ended), returns=returns, late=not returns)
     if ended.later:
         yield Entrust(charges)
+
+
+def _has_no_policy(call: Call) -> bool:
+    """Whether `(no policy)`, which is asked before a stop, denies this (P2.4)."""
+    return call.policy is None and _method_verdict(call).effect == "deny"
+
+
+def _stopped(call: Call, stop: Stop) -> Generator[Entry, object, Outcome]:
+    return _refuse(call, Refused("stopped", stop.text, (RULE,)), (stop.note,))
 
 
 def _recorded_after(call: Call) -> bool:

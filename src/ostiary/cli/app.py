@@ -11,7 +11,7 @@ from typing import Annotated, Protocol, cast
 import typer
 import typer.main
 
-from ostiary.cli import approvals, audit, demo, policy, status
+from ostiary.cli import approvals, audit, demo, policy, status, stop
 from ostiary.cli.completion import ProxyCommand
 from ostiary.cli.examples import teach
 from ostiary.cli.proxy import main as run_proxy
@@ -29,6 +29,7 @@ app = typer.Typer(
 app.add_typer(policy.app, name="policy")
 app.add_typer(audit.app, name="audit")
 app.add_typer(approvals.app, name="approvals")
+app.add_typer(stop.app, name="stop")
 READER_GONE = 141
 """Exit status when whoever reads our output went away: what a shell shows for SIGPIPE."""
 

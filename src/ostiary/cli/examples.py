@@ -56,6 +56,15 @@ EXAMPLES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = MappingProxyType(
             ),
         ),
         "approvals watch": (("answer as calls come in", "ostiary approvals watch"),),
+        "stop on": (
+            ("everything, now", "ostiary stop on --all --reason 'unexpected writes'"),
+            ("one client", "ostiary stop on --grant local"),
+        ),
+        "stop off": (
+            ("let everything go on", "ostiary stop off --all"),
+            ("let one client go on", "ostiary stop off --grant local"),
+        ),
+        "stop list": (("is anything stopped", "ostiary stop list"),),
         "audit tail": (
             ("what was decided last", "ostiary audit tail"),
             ("what is refused, as it happens", "ostiary audit tail --follow --decision deny"),

@@ -15,6 +15,7 @@ from ostiary.cli.printable import printable_lines
 from ostiary.errors import CallerFault, OstiaryError
 from ostiary.limits import help_lines, parse_limits
 from ostiary.settings import (
+    USUAL_RATE,
     ProxyOptions,
     checked_name,
     checked_rate,
@@ -154,8 +155,8 @@ _OPTIONS: tuple[_Option, ...] = (
         {
             "metavar": "N",
             "type": int,
-            "default": 0,
-            "help": "requests a minute of one grant before the rest is turned away (default: all pass)",
+            "default": USUAL_RATE,
+            "help": "requests a minute of one grant before the rest is turned away (default 600)",
         },
     ),
     (

@@ -19,10 +19,12 @@ from ostiary.cli.options import Format, FormatOption, StateOption, existing_stat
 from ostiary.cli.overview import HOUR, MINUTE, Denied, Overview, Totals, most_common
 from ostiary.cli.printable import full_time, printable
 from ostiary.cli.status_page import EVERY_S, TOP, UNCUT, Facts, StatusPage, lines
+from ostiary.cli.stop import documents_of, lines_of
 from ostiary.cli.waiting import count_waiting
 from ostiary.errors import GatewayFault, OstiaryError
 from ostiary.store.query import Reader
 from ostiary.store.state import StateDir, find_state, locate
+from ostiary.store.stops import stops_of
 
 RECENT = 1_000
 
@@ -69,9 +71,10 @@ class _Look:
             state = find_state(follow.path)
             waiting = count_waiting(state)
             near = self._near.look(state, follow.gates, follow.now)
+            stops = stops_of(state)
         except OstiaryError:
             return Facts(follow, None, [])
-        return Facts(follow, waiting, near)
+        return Facts(follow, waiting, near, tuple(lines_of(stops)), stops)
 
 
 def _watch(path: Path, format_: Format) -> None:
@@ -109,6 +112,7 @@ def _as_json(facts: Facts) -> dict[str, object]:
     follow = facts.following
     return {
         "gates": follow.gates,
+        "stops": documents_of(facts.stops),
         "minute": _totals(follow.overview.totals(follow.now, MINUTE)),
         "hour": _totals(follow.overview.totals(follow.now, HOUR)),
         "counted_since": follow.overview.begins,

@@ -8,6 +8,7 @@ from typing import Final
 
 from rich.text import Text
 
+from ostiary.calls.stop import Stop
 from ostiary.cli.following import Following
 from ostiary.cli.live import Action
 from ostiary.cli.near_limits import NearLimit
@@ -38,13 +39,14 @@ class Facts:
     """What one drawing is made of.
 
     `waiting` is None where nobody counts approvals. `notices` are what concerns every gate and
-    stands above all else.
+    stands above all else, such as the `stops` in force.
     """
 
     following: Following
     waiting: int | None
     near: list[NearLimit]
     notices: tuple[str, ...] = ()
+    stops: tuple[Stop, ...] = ()
 
 
 class StatusPage:

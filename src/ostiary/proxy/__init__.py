@@ -11,6 +11,7 @@ The gate
   `relay`       passes one upstream answer on and notices what came of the call; `answering`,
                 `peek`, `orphans`
   `judge`       what of an upstream's messages a client gets; `results`: what of answers
+  `stops`       the emergency stops in force, and what runs that they end; `ending`, `cancelling`
   `handles`     what an upstream issued, and which grant it belongs to
   `catalogue`   the upstream's tool list, read by the gate itself; `collect`, `tool_file`
   `mirrored`    which headers a call repeats its arguments in

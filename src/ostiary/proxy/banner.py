@@ -19,6 +19,7 @@ class Banner(msgspec.Struct, frozen=True):
     policy: str
     revision: str
     mode: str
+    grant: str = ""
     unsafe: tuple[str, ...] = ()
 
     def summary(self) -> str:
@@ -35,6 +36,7 @@ class Banner(msgspec.Struct, frozen=True):
             "policy": self.policy,
             "revision": self.revision,
             "mode": self.mode,
+            "grant": self.grant,
             "unsafe": ", ".join(self.unsafe),
         }
 
@@ -55,6 +57,7 @@ def describe(options: ProxyOptions, server: str, policy: Compiled | None) -> Ban
         policy=str(options.policy) if options.policy else "(no policy): every call is denied",
         revision=policy.revision if policy else "",
         mode="HTTP gate" if options.listen else "stdio gate",
+        grant=options.grant,
         unsafe=tuple(unsafe),
     )
 

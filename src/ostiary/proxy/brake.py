@@ -13,12 +13,10 @@ WINDOW = 60
 """Seconds. Requests are counted by the second and count until their second is wholly outside."""
 
 SECOND = 1_000_000
-OFF = 0
-"""No brake."""
 
 
 class Brake:
-    """Counts the requests of each grant; `most` a minute may pass, or all with `OFF`.
+    """Counts the requests of each grant; `most` a minute may pass. There is no way to have no brake.
 
     `clock` gives microseconds. `told` gets grant and number for every second in which something
     was turned away.
@@ -35,8 +33,6 @@ class Brake:
 
     def admit(self, grant: str, number: int = 1) -> int | None:
         """None if `number` requests may go on; else the seconds after which to try again."""
-        if self._most == OFF:
-            return None
         count = self._counts.get(grant)
         if count is None:
             count = self._counts[grant] = _Count()

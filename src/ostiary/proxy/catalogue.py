@@ -14,10 +14,11 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from ostiary.calls.call import Consulted, NoCatalogue
+from ostiary.calls.stop import Stop
 from ostiary.errors import UpstreamFault
 from ostiary.policy.definition import Catalogue, ToolDefinition
 from ostiary.proxy.collect import Collected, SessionGone, collect
-from ostiary.proxy.exchange import Header, Upstream, UpstreamRequest
+from ostiary.proxy.exchange import Callback, Header, Upstream, UpstreamRequest
 from ostiary.wire.envelope import read_message
 from ostiary.wire.lists import ListPage, read_page
 from ostiary.wire.message import Message, Refusal
@@ -79,6 +80,7 @@ class Catalogues:
         self._stale: set[Link] = set()
         self._doubted = False
         self._waiting: dict[Link, list[Callable[[Consulted], None]]] = {}
+        self._asked: dict[Link, Callback] = {}
 
     def known(self, link: Link) -> Catalogue | None:
         """The current list, or None when it has to be read."""
@@ -129,6 +131,14 @@ class Catalogues:
             self._doubted = True
             self._stale.update(self._lists, self._waiting)
 
+    def stop(self, stop: Stop, server: str) -> None:
+        """Read no more on behalf of whom `stop` covers: whoever waits for a list is told so."""
+        for link in [link for link in self._waiting if stop.scope.covers(link[0], server)]:
+            give_up = self._asked.pop(link, None)
+            if give_up is not None:
+                give_up()
+            self.settle(link, NoCatalogue(stop.note, stopped=stop))
+
     def drop(self, link: Link) -> None:
         """Forget an ended session's list."""
         self._lists.pop(link, None)
@@ -149,9 +159,11 @@ class Catalogues:
         body = msgspec.json.encode(envelope)
         return message_id, UpstreamRequest("POST", headers, body, idempotent=True, grant=asking.link[0])
 
-    def send(self, request: UpstreamRequest, message_id: str, done: Callable[[Collected], None]) -> None:
+    def send(
+        self, link: Link, request: UpstreamRequest, message_id: str, done: Callable[[Collected], None]
+    ) -> None:
         """Send one page request and collect its answer."""
-        collect(self._upstream, request, message_id, MAX_BYTES, done)
+        self._asked[link] = collect(self._upstream, request, message_id, MAX_BYTES, done)
 
     def complete(self, link: Link, read: Catalogue) -> None:
         """A list was read to its end: keep it once it is prepared."""
@@ -159,6 +171,7 @@ class Catalogues:
 
     def settle(self, link: Link, result: Consulted) -> None:
         """Keep a list that was read, or report why it could not be, to everyone who waits."""
+        self._asked.pop(link, None)
         before = self._lists.pop(link, None) or self._former.pop(link, None)
         if isinstance(result, NoCatalogue):
             # A list that could not be read again is not the current one any more, only the last.
@@ -227,7 +240,7 @@ class _Reading:
             self._fail(f"the tool list has more than {MAX_PAGES} pages or {MAX_TOOLS} tools")
             return
         message_id, request = self._owner.request(self._asking, cursor)
-        self._owner.send(request, message_id, self._page)
+        self._owner.send(self._asking.link, request, message_id, self._page)
 
     def _page(self, collected: Collected) -> None:
         if isinstance(collected, UpstreamFault):

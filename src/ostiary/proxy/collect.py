@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from ostiary.errors import UpstreamFault
-from ostiary.proxy.exchange import Flow, Head, Upstream, UpstreamRequest
+from ostiary.proxy.exchange import Callback, Flow, Head, Upstream, UpstreamRequest
 from ostiary.wire.envelope import read_message
 from ostiary.wire.message import Message
 from ostiary.wire.sse import SseParser
@@ -29,11 +29,15 @@ def collect(
     message_id: str,
     limit: int,
     done: Callable[[Collected], None],
-) -> None:
-    """Send `request` and call `done` once with the response whose id is `message_id`."""
+) -> Callback:
+    """Send `request` and call `done` once with the response whose id is `message_id`.
+
+    What is returned gives it up: `done` is not called any more.
+    """
     sink = _Collector(message_id, limit, done)
     sink.flow = upstream.send(request, sink)
     sink.timer = asyncio.get_running_loop().call_later(DEADLINE, sink.late)
+    return sink.give_up
 
 
 class _Collector:
@@ -95,13 +99,23 @@ class _Collector:
         """The deadline has passed."""
         self._finish(UpstreamFault(f"no complete answer came within {DEADLINE:.0f} seconds", written=True))
 
+    def give_up(self) -> None:
+        """Nobody wants the answer any more."""
+        self._let_go()
+
     def _finish(self, collected: Collected) -> None:
+        done = self._let_go()
+        if done is not None:
+            done(collected)
+
+    def _let_go(self) -> Callable[[Collected], None] | None:
+        """End the exchange; whom to tell, if nobody was told yet."""
         done, self._done = self._done, None
         if done is None:
-            return
+            return None
         if self.timer is not None:
             self.timer.cancel()
         if self.flow is not None:
             self.flow.cancel()  # nothing that still comes is wanted; after the end this does nothing
         self._buffer = []
-        done(collected)
+        return done

@@ -16,6 +16,7 @@ from ostiary.audit.keyed import KeyedDigest
 from ostiary.audit.record import Record
 from ostiary.calls.call import Call, Era
 from ostiary.calls.journal import Entry, Journal, Reply
+from ostiary.calls.stop import Stop
 from ostiary.identity.grant import Grant
 from ostiary.identity.handles import Handles
 from ostiary.policy.compile import Compiled
@@ -24,15 +25,18 @@ from ostiary.policy.reach import validated
 from ostiary.policy.schema import prepare
 from ostiary.proxy.approvals.forms import Forms
 from ostiary.proxy.approvals.room import NoSource, Room, Source
-from ostiary.proxy.brake import OFF, Brake
+from ostiary.proxy.brake import Brake
 from ostiary.proxy.catalogue import Catalogues, Pins
 from ostiary.proxy.changes import Changes
 from ostiary.proxy.exchange import Header, Upstream
 from ostiary.proxy.handles.book import Book
+from ostiary.proxy.handles.ending import end_tasks
 from ostiary.proxy.handles.shelf import NoShelf, Shelf
 from ostiary.proxy.keepalive import KeepAlive
 from ostiary.proxy.orphans import Orphans
 from ostiary.proxy.sessions import Session, Sessions
+from ostiary.proxy.stops import Board, NoBoard, Stops
+from ostiary.settings import USUAL_RATE
 from ostiary.wire.message import Message
 
 _encode = msgspec.json.Encoder(order="sorted", decimal_format="number").encode
@@ -43,7 +47,8 @@ class Desk:
 
     `shelf` keeps what must survive a restart; without one nothing does. `track` names this
     process where it serves one client alone (stdio); else the grant is the track (P8.4). `brake`
-    is how many requests a minute each grant may send (P2.2). `headers_end_here` says that the
+    is how many requests a minute each grant may send (P2.2). `board` is where emergency stops are
+    found (P2.5); without one there are none. `headers_end_here` says that the
     server sees no HTTP header, so that nobody behind the gate compares them with the body.
     `approvals` is where requests for approval are looked up.
     """
@@ -62,7 +67,8 @@ class Desk:
         clock: Callable[[], int],
         pins: Pins | None = None,
         track: str = "",
-        brake: int = OFF,
+        brake: int = USUAL_RATE,
+        board: Board | None = None,
         shelf: Shelf | None = None,
         headers_end_here: bool = False,
         approvals: Source | None = None,
@@ -87,6 +93,7 @@ class Desk:
         self.digest = KeyedDigest(digest_key)
         self.streams = KeepAlive()
         self.brake = Brake(brake, clock, self._braked)
+        self.stops = Stops(server, board or NoBoard(), tells=self._stop_seen, ends=self._end_for)
         self.catalogues = Catalogues(
             upstream, mint=mint, pins=pins, on_changed=self._definitions_changed, prepare=self._prepare
         )
@@ -128,6 +135,7 @@ class Desk:
             locked=self.locked,
             answers=answers,
             form=form,
+            stopped=self.stops.covering(grant.name),
         )
 
     def note(self, kind: str, note: str, *, grant: str = "", reasons: Sequence[str] = ()) -> None:
@@ -150,6 +158,15 @@ class Desk:
         self.sessions.drop(grant, name)
         self.catalogues.drop((grant, name))
         self.book.events.forget(grant, name)
+
+    def _stop_seen(self, stop: Stop, what: str) -> None:
+        grant = stop.scope.name if stop.scope.kind == "grant" else ""
+        self.note(what, stop.note, grant=grant)
+
+    def _end_for(self, stop: Stop) -> None:
+        """End what belongs to no call that is under way."""
+        self.catalogues.stop(stop, self.server)
+        end_tasks(stop, self.book, self.upstream, self.server, self.mint)
 
     def _outcome(self, entry: Entry) -> None:
         """Write the outcome of a call that is over for its client."""

@@ -23,7 +23,7 @@ from ostiary.proxy.headers import PLACE, SESSION, towards_upstream
 from ostiary.proxy.mirrored import Mirrored
 from ostiary.proxy.peek import JSON, is_plain_json
 from ostiary.proxy.sessions import Session
-from ostiary.proxy.streams import relay_stream
+from ostiary.proxy.streams import relay_stream, turned_away
 from ostiary.proxy.turn import Turn
 from ostiary.wire import answers
 from ostiary.wire.arrays import REVISION
@@ -80,6 +80,13 @@ class Gate:
         if wait is not None:
             _braked(responder, wait)
         return wait is not None
+
+    def stopped(self, grant: Grant, responder: Responder, method: str) -> bool:
+        """Whether a stop keeps this request without a message out (P2.5); then it has been answered."""
+        stop = self._desk.stops.covering(grant.name)
+        if stop is not None:
+            self._refuse(responder, grant, turned_away(stop), f"HTTP {method}")
+        return stop is not None
 
     def _post(
         self, request: ClientRequest, responder: Responder, grant: Grant, session_id: bytes | None
@@ -146,7 +153,8 @@ class Gate:
         )
         # (4)
         go = partial(self._message, message, era, grant, session, headers, responder)
-        if repeated is None and era == "modern":  # others repeat nothing
+        stopped = self._desk.stops.covering(grant.name) is not None  # then nothing is asked of the server
+        if repeated is None and era == "modern" and not stopped:  # others repeat nothing
             self._once_listed(message, request, responder, grant, headers, go)
         else:
             go()
@@ -272,6 +280,8 @@ class Gate:
         self, request: ClientRequest, responder: Responder, grant: Grant, session_id: bytes | None
     ) -> None:
         """GET opens or resumes a stream of the server, DELETE ends the session (legacy era)."""
+        if self.stopped(grant, responder, request.method):
+            return
         session = self._session(grant, session_id, request.peer)
         headers = towards_upstream(request.headers, session_id, self._desk.own_headers)
         place = request.header(PLACE) if request.method == "GET" else None

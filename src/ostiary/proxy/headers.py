@@ -5,9 +5,11 @@ Client credentials and cookies stop here; hop-by-hop and framing headers belong 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import cast
 
 from ostiary.proxy.exchange import Header
+from ostiary.wire.message import Message
 
 REQUEST = frozenset(
     {
@@ -36,6 +38,12 @@ PARAM = b"mcp-param-"
 SESSION = b"mcp-session-id"
 PLACE = b"last-event-id"
 """Where in a stream to resume; forwarded with a GET only, once it is known to be the client's."""
+
+_META_KEYS = (
+    "io.modelcontextprotocol/protocolVersion",
+    "io.modelcontextprotocol/clientInfo",
+    "io.modelcontextprotocol/clientCapabilities",
+)
 
 _OF_THE_SESSION = frozenset({SESSION, b"mcp-protocol-version"})
 _OF_A_MESSAGE: tuple[Header, ...] = (
@@ -75,3 +83,12 @@ def towards_client(headers: Sequence[Header], session: bytes | None) -> list[Hea
     if session is not None:
         kept.append((SESSION, session))
     return kept
+
+
+def own_meta(message: Message) -> Mapping[str, object]:
+    """The part of a modern request's `_meta` that our own request must repeat."""
+    meta = message.params.get("_meta")
+    if not isinstance(meta, Mapping):
+        return {}
+    known = cast("Mapping[str, object]", meta)
+    return {key: known[key] for key in _META_KEYS if key in known}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice
 
 from ostiary.calls.call import Call, Ended, Era
@@ -12,12 +13,13 @@ from ostiary.identity.grant import Grant
 from ostiary.policy.compile import Compiled
 from ostiary.policy.methods import decide_method
 from ostiary.policy.reach import passes_everything
+from ostiary.proxy.cancelling import Way
 from ostiary.proxy.catalogue import Link
 from ostiary.proxy.desk import Desk
 from ostiary.proxy.exchange import Flow, Head, Header, UpstreamRequest
 from ostiary.proxy.handles.recall import Context
 from ostiary.proxy.handles.tasks import Task
-from ostiary.proxy.headers import for_own_request
+from ostiary.proxy.headers import for_own_request, own_meta
 from ostiary.proxy.peek import has_handles, status_of
 from ostiary.proxy.results import CHECKED, READ, TASKS, Results, asks_too_much
 from ostiary.proxy.sessions import MAX_REPLIES, Session
@@ -108,7 +110,13 @@ class Judge:
             self._context = Context(self._own_method, self._call)
             if self._call is not None:
                 self._desk.book.names(self._call.message, self._context, self._grant.name)
+                self._context.way = partial(self._way, self._call.message)
         return self._context
+
+    def _way(self, message: Message, task_id: str) -> Way:
+        """How a message of the gate's own about a task that `message` became reaches the server."""
+        headers = for_own_request(self._headers, self._desk.own_headers)
+        return Way(task_id, headers, own_meta(message) if self._era == "modern" else None)
 
     @property
     def open(self) -> bool:

@@ -14,8 +14,7 @@ from ostiary.identity.grant import Grant
 from ostiary.proxy.catalogue import Asking, Consulted
 from ostiary.proxy.desk import Desk
 from ostiary.proxy.exchange import Header
-from ostiary.proxy.headers import for_own_request
-from ostiary.proxy.turn import own_meta
+from ostiary.proxy.headers import for_own_request, own_meta
 from ostiary.wire.era import body_version
 from ostiary.wire.message import Message
 from ostiary.wire.mirror import Parameters, parameters_of

@@ -15,11 +15,11 @@ from ostiary.audit.record import Status
 from ostiary.calls.call import Ended
 from ostiary.errors import UpstreamFault
 from ostiary.proxy.answering import Answering
+from ostiary.proxy.ending import end_with
 from ostiary.proxy.exchange import Flow, Head, Responder
 from ostiary.proxy.headers import SESSION, towards_client
 from ostiary.proxy.judge import MAX_ANSWER, WITHHELD, Judge
 from ostiary.proxy.peek import (
-    JSON,
     Mode,
     compressed,
     error_of,
@@ -108,12 +108,12 @@ class Relay:
             return
         if self._status is not None:
             # The answer was complete; what broke afterwards is the stream around it.
-            self._finish_or_abort()
+            self._tell(200, b"")
             self._close(self._status, "")
             return
         if self._can_resume and fault.written:
             # As if the server had closed it: the client goes on where it was.
-            self._finish_or_abort()
+            self._tell(200, b"")
             self._part(fault.message)
             return
         self._report(fault.message)
@@ -141,6 +141,21 @@ class Relay:
     def abandon(self) -> None:
         """Wait no longer for an answer that nobody reads."""
         self._drop("unknown", "the client went away before the answer")
+
+    def halt(self, note: str, status: int, body: bytes) -> None:
+        """The gate itself ends the call. Its client gets `body`, unless it has its answer already."""
+        if self._done is None:
+            return
+        self._stop()
+        if self._status is not None:
+            self.fault(UpstreamFault(note, written=True))
+            return
+        resumable = self._can_resume
+        self._tell(status, body)
+        if resumable:
+            self._part(note)  # the answer may still come, on another stream
+        else:
+            self._close("cancelled", "", note)
 
     def insert(self, message: bytes) -> bool:
         """Write a message of the gate's own between two events; False where no event stream is open.
@@ -346,32 +361,19 @@ class Relay:
 
     def _report(self, reason: str) -> None:
         """Tell the client of a failure in the shape that it waits for."""
-        responder, message_id = self.responder, self._answering.message_id
-        if responder is None:
-            return
-        if message_id is None:
-            if not self._started:
-                responder.start(Head(502, ((b"content-type", b"text/plain"),), 0))
-                responder.finish()
-            else:
-                responder.abort()
-            return
-        body = answers.error(message_id, 4502, reason)
-        if self._started and self._mode != "events":
-            responder.abort()
-            return
-        if not self._started:
-            responder.start(Head(200, ((b"content-type", JSON),), len(body)))
-        responder.write(sse.event(body) if self._started else body)
-        responder.finish()
-
-    def _finish_or_abort(self) -> None:
-        if self.responder is None:
-            return
-        if self._mode == "events":
-            self.responder.finish()
-        else:
+        message_id = self._answering.message_id
+        if message_id is not None:
+            self._tell(200, answers.error(message_id, 4502, reason))
+        elif not self._started:
+            status = 502
+            self._tell(status, b"")
+        elif self.responder is not None:
             self.responder.abort()
+
+    def _tell(self, status: int, body: bytes) -> None:
+        if self.responder is not None:
+            events = self._mode == "events"
+            end_with(self.responder, status, body, started=self._started, events=events)
 
     def _stop(self) -> None:
         if self.flow is not None:

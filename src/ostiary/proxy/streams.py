@@ -8,6 +8,7 @@ from ostiary.audit.record import Record
 from ostiary.calls import records
 from ostiary.calls.call import Ended
 from ostiary.calls.journal import Entry, Reply
+from ostiary.calls.stop import RULE, Stop
 from ostiary.identity.grant import Grant
 from ostiary.proxy.answering import Answering
 from ostiary.proxy.changes import Listener
@@ -16,6 +17,8 @@ from ostiary.proxy.exchange import Head, Header, Responder, UpstreamRequest
 from ostiary.proxy.judge import Judge
 from ostiary.proxy.relay import Relay
 from ostiary.proxy.sessions import Session
+from ostiary.wire import answers
+from ostiary.wire.message import Refusal
 
 
 def relay_stream(
@@ -37,6 +40,7 @@ def relay_stream(
 
     def done(ended: Ended) -> None:
         desk.changes.discard(relay)
+        desk.stops.discard(running)
         record = Record(
             id=call_id,
             ts=received,
@@ -61,11 +65,30 @@ def relay_stream(
         streams=desk.streams,
     )
     relay = Relay(answering, judge, responder, done)
+    running = _Running(relay)
+    desk.stops.add(running, grant.name)
     if method == "GET":
         desk.changes.add(Listener(grant.name, relay, session))
     flow = relay.flow = desk.upstream.send(UpstreamRequest(method, headers, b"", grant=grant.name), relay)
     responder.on_pause, responder.on_resume = flow.pause, flow.resume
     responder.on_gone = relay.cancel
+
+
+class _Running:
+    """Such a request, as a stop ends it."""
+
+    __slots__ = ("_relay",)
+
+    def __init__(self, relay: Relay) -> None:
+        self._relay = relay
+
+    def stop(self, stop: Stop) -> None:
+        self._relay.halt(stop.note, turned_away(stop).status, b"")  # a stream just ends
+
+
+def turned_away(stop: Stop) -> Refusal:
+    """How such a request is refused while a stop is in force (423 Locked: RFC 4918 section 11.3)."""
+    return Refusal(answers.STOPPED, 423, stop.text, RULE)
 
 
 def _ignore(_reply: Reply) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import cast
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -23,16 +22,18 @@ from ostiary.calls.call import (
 )
 from ostiary.calls.driver import Run
 from ostiary.calls.journal import Entry, Reply
+from ostiary.calls.stop import RULE, Stop
 from ostiary.errors import GatewayFault, UpstreamFault
 from ostiary.identity.grant import Grant
 from ostiary.policy.decision import Charge
 from ostiary.proxy.answering import Answering
 from ostiary.proxy.approvals.wait import Wait, asks_in_form
+from ostiary.proxy.cancelling import cancel_request
 from ostiary.proxy.catalogue import Asking
 from ostiary.proxy.changes import LISTEN, Listener
 from ostiary.proxy.desk import Desk
 from ostiary.proxy.exchange import Head, Header, Responder, UpstreamRequest
-from ostiary.proxy.headers import SESSION, for_own_request
+from ostiary.proxy.headers import SESSION, for_own_request, own_meta
 from ostiary.proxy.judge import Judge
 from ostiary.proxy.peek import EVENTS, JSON
 from ostiary.proxy.relay import Relay
@@ -51,13 +52,9 @@ CODES = {
     "store": STORE,
     "upstream": UPSTREAM,
     "pending": answers.PENDING,
+    "stopped": answers.STOPPED,
 }
 CANCELLED = -32800
-_META_KEYS = (
-    "io.modelcontextprotocol/protocolVersion",
-    "io.modelcontextprotocol/clientInfo",
-    "io.modelcontextprotocol/clientCapabilities",
-)
 
 
 class Turn:
@@ -75,6 +72,7 @@ class Turn:
         "_responder",
         "_session",
         "_started",
+        "_stopped",
         "_wait",
         "run",
     )
@@ -100,6 +98,7 @@ class Turn:
         self._left = False
         self._over = False
         self._wait: Wait | None = None
+        self._stopped: Refused | None = None
         self.run = Run(call, self)
 
     def start(self) -> None:
@@ -146,9 +145,14 @@ class Turn:
 
         def waited(answer: Waited) -> None:
             self._wait = None
-            done(Waited(msgspec.structs.replace(answer.call, policy=desk.policy), answer.how))
+            stopped = desk.stops.covering(call.grant)
+            again = msgspec.structs.replace(answer.call, policy=desk.policy, stopped=stopped)
+            done(Waited(again, answer.how))
 
-        if self._left or self.run.withdrawn:
+        desk.stops.add(self, call.grant)
+        if desk.stops.covering(call.grant) is not None:  # it came while the request was written
+            waited(Waited(call, "answered"))
+        elif self._left or self.run.withdrawn:
             waited(Waited(call, "gone"))
         elif call.era == "modern" and asks_in_form(call, command, self._session):
             waited(Waited(call, "form"))
@@ -174,6 +178,11 @@ class Turn:
 
     def forward(self, call: Call, done: Callable[[Ended], None]) -> None:
         desk, message, responder = self._desk, call.message, self._responder
+        stop = desk.stops.covering(call.grant)
+        if stop is not None:  # it came while the call was decided and recorded
+            self._stopped = Refused("stopped", stop.text, (RULE,))
+            done(Ended("not_sent", desk.clock(), note=stop.note))
+            return
         own = id_key(message.id) if message.kind == "request" and message.id is not None else None
         judge = self._judge = Judge(desk, self._grant, self._session, call.era, self._headers, own, call)
         answering = Answering(
@@ -191,6 +200,7 @@ class Turn:
             desk.changes.add(Listener(call.grant, relay, self._session, message, judge))
         request = UpstreamRequest("POST", self._headers, message.raw, grant=call.grant)
         self._started = True
+        desk.stops.add(self, call.grant)
         try:
             flow = relay.flow = desk.upstream.send(request, relay)
         except GatewayFault as fault:  # a message that cannot be sent at all
@@ -209,7 +219,8 @@ class Turn:
             self._desk.book.entrust(self._judge.context, charges)
 
     def finish(self, call: Call, outcome: Outcome) -> None:
-        message = call.message
+        message, outcome = call.message, self._stopped or outcome
+        self._desk.stops.discard(self)
         if message.kind == "request" and message.id is not None:
             self._session.end(message.id, self.run)
         if self._relay is not None:
@@ -223,14 +234,35 @@ class Turn:
             self._started = True
             self._speak(call, outcome)
 
+    # A stop.
+
+    def stop(self, stop: Stop) -> None:
+        """End what was forwarded: (1) for the client, (2) for the server, which may not see that we left.
+
+        A call that waits for a person is decided again, which denies it.
+        """
+        relay, call = self._relay, self.run.call
+        if self._wait is not None:
+            self._wait.again()
+        if relay is None:
+            return
+        # (1)
+        status, body = _taken(call.message), b""
+        if call.message.kind == "request":
+            body, status = self._refusal(call, Refused("stopped", stop.text_in_flight, (RULE,)))
+        relay.halt(stop.note, status, body)
+        # (2)
+        if call.era == "legacy" and self._session.exclusive:
+            headers = for_own_request(self._headers, self._desk.own_headers)
+            cancel_request(self._desk.upstream, call, headers)
+
     # Inside.
 
     def _speak(self, call: Call, outcome: Outcome) -> None:
         """Answer in the upstream's place."""
         message = call.message
         if message.kind != "request" or message.id is None:
-            status = 202 if message.kind == "notification" else 403
-            self._answer(b"", status)
+            self._answer(b"", _taken(message))
         elif self._over:  # a client starts anew on this status, and on this only
             self._answer(answers.error(message.id, -32600, "the server no longer knows this session"), 404)
         elif isinstance(outcome, Refused):
@@ -325,10 +357,6 @@ def takes_events(headers: Sequence[Header]) -> bool:
     return any(name == b"accept" and EVENTS in value.lower() for name, value in headers)
 
 
-def own_meta(message: Message) -> Mapping[str, object]:
-    """The part of a modern request's `_meta` that our own request must repeat."""
-    meta = message.params.get("_meta")
-    if not isinstance(meta, Mapping):
-        return {}
-    known = cast("Mapping[str, object]", meta)
-    return {key: known[key] for key in _META_KEYS if key in known}
+def _taken(message: Message) -> int:
+    """The status for what gets no answer: a notification is never told, a response is turned away."""
+    return 202 if message.kind == "notification" else 403

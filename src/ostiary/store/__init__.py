@@ -5,4 +5,7 @@ transaction everything else serves: reserve, record, commit. `tick` runs it once
 event loop, `view` is what memory knows of the journal, `upkeep` syncs, checks the disk and signs
 checkpoints beside it, `handles` keeps what outlives a session, `instances` tells live processes
 from dead ones. `query` and `verify` read.
+
+`notice` tells whether another process has committed anything. `stops` are the emergency stops in
+force, `switching` sets and lifts them, `lifting` says who may.
 """

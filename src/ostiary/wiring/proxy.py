@@ -29,9 +29,11 @@ from ostiary.proxy.sse.upstream import SessionLimits, SseUpstream
 from ostiary.proxy.stdio.program import Command
 from ostiary.proxy.stdio.upstream import StdioUpstream
 from ostiary.settings import ProxyOptions
+from ostiary.store.notice import EVERY
 from ostiary.store.opening import open_store
 from ostiary.store.sqlite import SqliteStore
 from ostiary.store.state import StateDir, locate, open_state
+from ostiary.store.stops import StopBoard
 from ostiary.store.tick import TickJournal
 from ostiary.wiring.asking import Asking
 from ostiary.wiring.network import Network, prepare_network
@@ -126,6 +128,7 @@ async def _proxy(
         pins=pins,
         track="" if options.listen else mint(),
         brake=options.max_requests,
+        board=StopBoard(state),
         shelf=store.handles,
         headers_end_here=bool(options.command),
         approvals=asking.source,
@@ -135,6 +138,7 @@ async def _proxy(
     banner = describe(options, server, desk.policy)
     store.instance.describe(banner.details())
     desk.note("started", banner.summary(), reasons=banner.unsafe)
+    desk.stops.watch(EVERY)  # before anybody can call
     gc.freeze()  # what is loaded by now stays: the collector need not walk through it again
     gc.set_threshold(*COLLECT_AFTER)
     try:
@@ -145,6 +149,7 @@ async def _proxy(
         if watch is not None:
             watch.close()
         await upstream.close()
+        desk.stops.close()
         await asking.stop(desk)
         desk.brake.tell()
         desk.book.tasks.close()

@@ -75,6 +75,10 @@ class Wait:
         """The client has gone, or wants the call no more."""
         self._end("gone")
 
+    def again(self) -> None:
+        """Something else has changed: decide the call again now."""
+        self._end("answered")
+
     # Inside.
 
     def _ask(self, command: Await) -> None:

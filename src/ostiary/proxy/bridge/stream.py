@@ -14,7 +14,7 @@ FIRST_DELAY = 1.0
 SHORTEST_DELAY = 0.1
 LONGEST_DELAY = 30.0
 
-_WORTH_A_RETRY = frozenset({408, 425, 429, 500, 502, 503, 504})
+_WORTH_A_RETRY = frozenset({408, 423, 425, 429, 500, 502, 503, 504})
 
 
 class StreamPort(msgspec.Struct, frozen=True):

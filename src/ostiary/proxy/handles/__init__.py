@@ -5,6 +5,7 @@
 `events`   event ids: where a client may resume a stream
 `states`   `requestState` of answers that ask for more
 `tasks`    tasks, from their creation to their outcome
+`ending`   tasks at a stop
 `recall`   what outlives a request or a session: its context, open questions, what was negotiated
 `book`     all of them; what a message may name, and what an answer teaches
 

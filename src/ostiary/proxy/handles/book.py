@@ -155,6 +155,7 @@ class Book:
         if made is None or outstanding is None:
             return None
         task = self.tasks.created(grant, made.id, outstanding, context.policy, made.ttl_ms)
+        task.way = None if context.way is None else context.way(made.id)
         if made.ending:
             self.tasks.seen(grant, task, Ended(made.ending, self._clock()))
         return task
@@ -171,6 +172,11 @@ class Book:
         described = tasks.state(as_object(message.envelope.get("result")) or {})
         if described is not None and self.tasks.mark(grant, described.id) == context.task:
             self._state_seen(described, grant)
+
+    def told(self, task: Task, described: tasks.TaskState) -> None:
+        """The server has described `task` to the gate itself."""
+        if described.ending and self.tasks.mark(task.outstanding.grant, described.id) == task.mark:
+            self.tasks.seen(task.outstanding.grant, task, Ended(described.ending, self._clock()))
 
     def _state_seen(self, described: tasks.TaskState, grant: str) -> Task | None:
         task = self.tasks.of(grant, described.id)

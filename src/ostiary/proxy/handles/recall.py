@@ -11,6 +11,7 @@ from ostiary.calls.machine import RECORDED_AFTER
 from ostiary.calls.outstanding import Outstanding, outstanding
 from ostiary.policy.compile import Compiled
 from ostiary.policy.decision import Charge
+from ostiary.proxy.cancelling import Way
 from ostiary.proxy.handles.events import DAY
 from ostiary.proxy.handles.marks import Marks, as_bytes
 from ostiary.proxy.handles.shelf import Shelf
@@ -27,8 +28,9 @@ class Context:
 
     `method` and `about` (a tool, prompt or resource) are of the request; `task` marks the task
     that it names. `asked` says that it asked to become a task, `became` that it did, elsewhere
-    than on its own stream. `outstanding` is its call, where calls of this method have an outcome
-    of their own; `answered`, that it is on record.
+    than on its own stream; `way` is how a message about that task reaches its server.
+    `outstanding` is its call, where calls of this method have an outcome of their own;
+    `answered`, that it is on record.
     """
 
     __slots__ = (
@@ -43,6 +45,7 @@ class Context:
         "method",
         "policy",
         "task",
+        "way",
     )
 
     def __init__(self, method: str, call: Call | None = None) -> None:
@@ -57,6 +60,7 @@ class Context:
         self._call = call
         self._about = ""
         self._outstanding: Outstanding | None = None
+        self.way: Callable[[str], Way] | None = None
 
     @property
     def about(self) -> str:

@@ -19,6 +19,7 @@ from ostiary.calls.journal import Entry
 from ostiary.calls.outstanding import Outstanding
 from ostiary.policy.compile import Compiled
 from ostiary.policy.decision import Charge
+from ostiary.proxy.cancelling import Way
 from ostiary.proxy.handles.events import DAY
 from ostiary.proxy.handles.marks import Marks, as_bytes
 from ostiary.proxy.handles.shelf import Shelf
@@ -48,10 +49,11 @@ class Task:
     """One task. `policy` is its creator's, None after a restart or where there was none.
 
     `charges` is what the call still holds, None until the machine has handed it over; `ended`
-    is an end that was seen before that.
+    is an end that was seen before that. `way` is how its server can be asked to cancel it, None
+    after a restart: the id of a task is not kept.
     """
 
-    __slots__ = ("charges", "ended", "mark", "outstanding", "policy", "settled", "timer", "until")
+    __slots__ = ("charges", "ended", "mark", "outstanding", "policy", "settled", "timer", "until", "way")
 
     def __init__(self, mark: bytes, outstanding: Outstanding, until: int) -> None:
         self.mark = mark
@@ -62,6 +64,7 @@ class Task:
         self.charges: tuple[Charge, ...] | None = None
         self.ended: Ended | None = None
         self.timer: asyncio.TimerHandle | None = None
+        self.way: Way | None = None
 
 
 class Tasks:
@@ -134,6 +137,16 @@ class Tasks:
     def seen(self, grant: str, task: Task, ended: Ended) -> None:
         """The task is over, as the upstream says."""
         self._end(grant, task, ended)
+
+    def live(self, covered: Callable[[str], bool]) -> list[Task]:
+        """The tasks that go on, of grants that are `covered`."""
+        return [task for grant, live in self._live.items() if covered(grant) for task in live.values()]
+
+    def unheard(self, task: Task, note: str) -> None:
+        """Nobody hears of the task any more; a later outcome may still be added."""
+        if not task.settled:
+            ended = Ended("unknown", self._clock(), note=note)
+            self._end(task.outstanding.grant, task, ended, settled=False)
 
     def close(self) -> None:
         """The gate stops: nobody will see how these end."""

@@ -51,6 +51,10 @@ class Gate(Protocol):
         """Count a request; True for one that is too many, which then has been answered."""
         ...
 
+    def stopped(self, grant: Grant, responder: Responder, method: str) -> bool:
+        """Whether a stop keeps a request without a message out, which then has been answered."""
+        ...
+
     def note_refusal(self, grant: Grant, refusal: Refusal, method: str = "") -> None:
         """Leave a record of a message that is not acted on."""
         ...
@@ -120,7 +124,7 @@ class SseDownstream:
         if request.grant is None:
             _answer(responder, 401, "nobody vouched for this request")
             return
-        if self._gate.braked(request.grant, responder):
+        if self._gate.braked(request.grant, responder) or self._gate.stopped(request.grant, responder, "GET"):
             return
         name = request.grant.name
         limits = self._limits
