@@ -23,7 +23,7 @@ REFERENCE = ROOT / "docs/reference"
 def named(page: str) -> set[str]:
     """Every word that stands in back-ticks on a page, alone or at the head of a mapping."""
     text = (REFERENCE / page).read_text(encoding="utf-8")
-    return set(re.findall(r"`(?:\{\")?([\w./*-]+)", text))
+    return set(re.findall(r"`(?:\{\")?([\w./*$-]+)", text))
 
 
 def test_generated_pages_are_what_the_code_generates() -> None:

@@ -50,12 +50,19 @@ def _later(about: str) -> Key:
     return Key(_LATER, about, extension=True, later=True)
 
 
+_COMMENT: Table = {
+    "$comment": _extra(
+        OneOf((Text(), ListOf(Text(), least=1))), "for whoever reads the policy; has no meaning"
+    ),
+}
+
 _MESSAGE: Table = {
     "on_deny": Key(Text(), "what the agent is told when this denies"),
     "reason": _extra(Text(), "the same as `on_deny`"),
 }
 
 _SERVER: Table = {
+    **_COMMENT,
     "default": Key(_EFFECT, "what happens to tools that `tools` does not list", required=True),
     "hide": Key(ListOf(Text()), "tools that are left out of listings and refused; `*` hides all"),
     "all_tools": Key(TableOf("all_tools"), "rules and limits over the calls of every tool"),
@@ -68,6 +75,7 @@ _SERVER: Table = {
 }
 
 _DOCUMENT: Table = {
+    **_COMMENT,
     "version": Key(Version(), "always `1`", required=True),
     "description": _extra(Text(), "what this policy is for"),
     "mode": _extra(Choice(("enforce", "monitor")), "`monitor` decides and records, and enforces nothing"),
@@ -84,6 +92,7 @@ _APPROVAL: Table = {
 _RATE_LIMIT = OneOf((Text(), TableOf("rate_limit")))
 
 _TOOL: Table = {
+    **_COMMENT,
     "require": Key(ListOf(TableOf("rule")), "every one of these must hold"),
     "deny_if": Key(ListOf(TableOf("rule")), "none of these may hold"),
     "limits": Key(ListOf(TableOf("limit")), "quotas of this tool"),
@@ -103,6 +112,7 @@ _TOOL: Table = {
 }
 
 _ALL_TOOLS: Table = {
+    **_COMMENT,
     "limits": Key(ListOf(TableOf("limit")), "quotas counted over the calls of every tool"),
     "require": _extra(ListOf(TableOf("rule")), "every one of these must hold, whatever the tool"),
     "deny_if": _extra(ListOf(TableOf("rule")), "none of these may hold, whatever the tool"),
@@ -111,6 +121,7 @@ _ALL_TOOLS: Table = {
 }
 
 _RULE: Table = {
+    **_COMMENT,
     "conditions": Key(
         _CONDITIONS, "all of these together; empty means always, in `deny_if` only", required=True
     ),
@@ -150,6 +161,7 @@ _EACH: Table = {
 _SCOPE = Text()
 
 _LIMIT: Table = {
+    **_COMMENT,
     "counter": Key(Text(), "the counter's name, unique in its tool", required=True),
     "window": Key(Text(), "`minute`, `hour`, `day`, or a length such as `30s` or `12h`"),
     "max": Key(Number(whole=True), "how much is allowed in any window of that length"),
