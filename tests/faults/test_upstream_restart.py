@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from ostiary.proxy.catalogue import Pins, definition
+from ostiary.proxy.catalogue import Pins
+from ostiary.registry.fingerprint import definition
 from tests.e2e import world as processes
 from tests.e2e.driver import (
     PYTHON_1,

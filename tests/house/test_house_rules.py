@@ -29,7 +29,7 @@ LOADED_BY_NAME = {
 
 PURE = [
     "arguments", "audit/chain.py", "audit/record.py", "calls/call.py", "calls/journal.py",
-    "calls/machine.py", "policy", "quotas", "wire",
+    "calls/machine.py", "policy", "quotas", "registry", "wire",
 ]  # fmt: skip
 
 

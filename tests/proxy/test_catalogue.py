@@ -17,8 +17,9 @@ from ostiary.policy.load import document
 from ostiary.policy.reach import validated
 from ostiary.policy.schema import advertised, prepare
 from ostiary.proxy import catalogue
-from ostiary.proxy.catalogue import Asking, Catalogues, definition
+from ostiary.proxy.catalogue import Asking, Catalogues
 from ostiary.proxy.exchange import Head, Sink, UpstreamRequest
+from ostiary.registry.fingerprint import definition
 
 
 class Listing:

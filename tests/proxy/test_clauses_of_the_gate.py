@@ -10,7 +10,8 @@ import pytest
 
 from ostiary.policy.decide import decide
 from ostiary.policy.decision import Question
-from ostiary.proxy.catalogue import Pins, definition
+from ostiary.proxy.catalogue import Pins
+from ostiary.registry.fingerprint import definition
 from tests.policy.world import compiled_from
 from tests.weaknesses.world import ALLOW_ALL, Seen, deny_but, http, result, tool, within, world
 

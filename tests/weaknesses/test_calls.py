@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from ostiary.proxy.catalogue import Pins, definition
+from ostiary.proxy.catalogue import Pins
+from ostiary.registry.fingerprint import definition
 from tests.weaknesses.world import (
     ALLOW_ALL,
     TOKENS,

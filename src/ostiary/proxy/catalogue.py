@@ -7,7 +7,6 @@ listed, since what the client saw is what it will call.
 
 from __future__ import annotations
 
-import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 
@@ -19,6 +18,7 @@ from ostiary.errors import UpstreamFault
 from ostiary.policy.definition import Catalogue, ToolDefinition
 from ostiary.proxy.collect import Collected, SessionGone, collect
 from ostiary.proxy.exchange import Callback, Header, Upstream, UpstreamRequest
+from ostiary.registry.fingerprint import definition
 from ostiary.wire.envelope import read_message
 from ostiary.wire.lists import ListPage, read_page
 from ostiary.wire.message import Message, Refusal
@@ -32,9 +32,6 @@ Link = tuple[str, str]
 """Grant, and session name (empty where there is none)."""
 
 Digest = Callable[[bytes], str]
-
-# A number stays a number: as text, `1.10` and `"1.10"` would have one digest.
-_canonical = msgspec.json.Encoder(order="sorted", decimal_format="number").encode
 
 
 class Asking(msgspec.Struct, frozen=True):
@@ -273,13 +270,6 @@ def _read(body: bytes) -> ListPage | str:
     if "error" in message.envelope:
         return "the upstream answered with an error"
     return read_page(message)
-
-
-def definition(name: str, raw: bytes, value: Mapping[str, object]) -> ToolDefinition:
-    """A tool definition with the digest of its canonical JSON (keys sorted, no white space)."""
-    canonical = _canonical(value)
-    digest = f"sha256:{hashlib.sha256(canonical).hexdigest()}"
-    return ToolDefinition(name, digest, value.get("inputSchema"), raw)
 
 
 def _digests(catalogue: Catalogue) -> dict[str, str]:

@@ -10,7 +10,7 @@ import msgspec
 
 from ostiary.errors import CallerFault
 from ostiary.policy.definition import Catalogue, ToolDefinition
-from ostiary.proxy.catalogue import definition
+from ostiary.registry.fingerprint import definition
 from ostiary.wire.strict import Refused, parse_json
 
 MAX_BYTES = 16 * 1024 * 1024
