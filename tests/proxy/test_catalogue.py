@@ -57,7 +57,7 @@ def made(upstream: Listing, changed: list[list[str]], prepare: Any = at_once) ->
         upstream,
         mint=lambda: f"ev_{next(ids)}",
         pins=None,
-        on_changed=lambda link, names: changed.append(names),
+        on_changed=lambda link, found: changed.append(found.names),
         prepare=prepare,
     )
 

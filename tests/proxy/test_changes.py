@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from ostiary.proxy.catalogue import Pins
 from tests.weaknesses.world import (
     ALLOW_ALL,
     Answer,
@@ -89,10 +90,11 @@ async def session(
     state: Path,
     *,
     capabilities: Mapping[str, Any] = EVERYTHING,
-    tools: Sequence[str] = ("echo", "other"),
+    tools: Sequence[str | Mapping[str, Any]] = ("echo", "other"),
+    pins: Pins | None = None,
 ) -> AsyncIterator[tuple[World, tuple[bytes, bytes]]]:
     """A gate, and the header of one legacy session."""
-    async with world(policy, state, tools=tools) as gate:
+    async with world(policy, state, tools=tools, pins=pins) as gate:
         gate.upstream.script |= {"initialize": handshake(capabilities), "GET": STREAM}
         yield gate, (b"mcp-session-id", await gate.session())
 

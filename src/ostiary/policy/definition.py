@@ -24,8 +24,10 @@ class ToolDefinition:
 class Catalogue:
     """The latest complete tool list of one upstream, with what pins say about it.
 
-    `drifted` holds names whose definition differs from the pinned one (P7, `--pins locked`).
+    `drifted` holds names whose definition differs from the pinned one (P7, `--pins locked`), and
+    those that are `ambiguous`: they stand in the list in two versions.
     """
 
     definitions: Mapping[str, ToolDefinition] = field(default_factory=dict[str, ToolDefinition])
     drifted: frozenset[str] = frozenset()
+    ambiguous: frozenset[str] = frozenset()

@@ -42,6 +42,13 @@ def tools_differ(
     return _shown(before, catalogue, locked=locked) != _shown(after, catalogue, locked=locked)
 
 
+def pins_differ(compiled: Compiled | None, before: Catalogue | None, after: Catalogue | None) -> bool:
+    """Whether `tools/list` shows other names since other pins are in force. Unknown: whether it may."""
+    if before is None or after is None:
+        return True
+    return _shown(compiled, before, locked=True) != _shown(compiled, after, locked=True)
+
+
 def _shown(compiled: Compiled | None, catalogue: Catalogue, *, locked: bool) -> set[str]:
     if not any(_listed(compiled, "tools")):
         return set()

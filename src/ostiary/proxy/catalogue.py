@@ -17,6 +17,7 @@ from ostiary.calls.stop import Stop
 from ostiary.errors import UpstreamFault
 from ostiary.policy.definition import Catalogue, ToolDefinition
 from ostiary.proxy.collect import Collected, SessionGone, collect
+from ostiary.proxy.differences import Differences, differences, unlike
 from ostiary.proxy.exchange import Callback, Header, Upstream, UpstreamRequest
 from ostiary.registry.fingerprint import definition
 from ostiary.wire.envelope import read_message
@@ -46,16 +47,37 @@ Prepare = Callable[[Catalogue, Callable[[], None]], None]
 
 
 class Pins(msgspec.Struct, frozen=True):
-    """Pinned definition digests by tool name; None means that nothing is pinned yet."""
+    """Pinned definition digests by tool name; None means that nothing is pinned yet.
+
+    `texts` are the canonical definitions, where they were kept: what changed is said by them.
+    """
 
     digests: Mapping[str, str] | None = None
+    texts: Mapping[str, bytes] = {}
+
+    def definitions(self) -> dict[str, ToolDefinition]:
+        """The tools as they were pinned, to compare with."""
+        pinned = self.digests or {}
+        return {
+            name: ToolDefinition(name, digest, raw=self.texts.get(name, b""))
+            for name, digest in pinned.items()
+        }
+
+
+OnChanged = Callable[[Link, Differences], None]
+OnSeen = Callable[[Catalogue, Pins], None]
+
+
+def _unseen(_catalogue: Catalogue, _pins: Pins) -> None:
+    """Nobody keeps what was seen."""
 
 
 class Catalogues:
     """Reads and keeps tool lists.
 
-    `on_changed` is told when a list differs from the one before. `prepare` does what takes long
-    about a list, away from the event loop, and calls back.
+    `on_changed` is told when a list differs from the one before, from what a client was shown, or,
+    if it is the first of its link, from the pins. `prepare` does what takes long about a list, away
+    from the event loop, and calls back. `on_seen`, to be set, is given each list while there are pins.
     """
 
     def __init__(
@@ -64,7 +86,7 @@ class Catalogues:
         *,
         mint: Callable[[], str],
         pins: Pins | None,
-        on_changed: Callable[[Link, list[str]], None],
+        on_changed: OnChanged,
         prepare: Prepare,
     ) -> None:
         self._prepare = prepare
@@ -72,8 +94,10 @@ class Catalogues:
         self._mint = mint
         self._pins = pins
         self._on_changed = on_changed
+        self.on_seen: OnSeen = _unseen
         self._lists: OrderedDict[Link, Catalogue] = OrderedDict()
         self._former: OrderedDict[Link, Catalogue] = OrderedDict()
+        self._shown: OrderedDict[Link, dict[str, ToolDefinition]] = OrderedDict()
         self._stale: set[Link] = set()
         self._doubted = False
         self._waiting: dict[Link, list[Callable[[Consulted], None]]] = {}
@@ -116,6 +140,16 @@ class Catalogues:
         known = self._lists.get(link)
         if known is None or _digests(known) != _digests(page):
             self.invalidate(link)
+        # What it was shown and we did not know is what our next reading is compared with, too.
+        ours = {} if known is None else known.definitions
+        shown = {
+            name: tool for name, tool in self._shown.pop(link, {}).items() if name not in page.definitions
+        }
+        shown |= {name: tool for name, tool in page.definitions.items() if unlike(ours.get(name), tool)}
+        if shown and len(shown) <= MAX_TOOLS:
+            self._shown[link] = shown
+            if len(self._shown) > MAX_LINKS:
+                self._shown.popitem(last=False)
 
     def invalidate(self, link: Link) -> None:
         """The list may have changed: read it again before the next call."""
@@ -140,6 +174,7 @@ class Catalogues:
         """Forget an ended session's list."""
         self._lists.pop(link, None)
         self._former.pop(link, None)
+        self._shown.pop(link, None)
         self._stale.discard(link)
 
     def request(self, asking: Asking, cursor: str | None) -> tuple[str, UpstreamRequest]:
@@ -175,15 +210,38 @@ class Catalogues:
             self._stale.discard(link)
             self._keep_former(link, before)
         else:
+            result = self._held_against(result.definitions, result.ambiguous)  # they may be others by now
             self._lists[link] = result
             self._doubted = False
             if len(self._lists) > MAX_LINKS:
                 oldest, _ = self._lists.popitem(last=False)
                 self._stale.discard(oldest)
-            if before is not None and (changed := _differences(before, result)):
-                self._on_changed(link, changed)
+            self._tell(link, before, result)
         for done in self._waiting.pop(link, ()):
             done(result)
+
+    def _tell(self, link: Link, before: Catalogue | None, now: Catalogue) -> None:
+        """Report what differs from what anybody relied on until now."""
+        former = None if before is None else before.definitions
+        if former is None and self._pins is not None:
+            former = self._pins.definitions() or None
+        found = differences(former, self._shown.pop(link, {}), now.definitions)
+        if found.names:
+            self._on_changed(link, found)
+        if self._pins is not None:
+            self.on_seen(now, self._pins)
+
+    def repin(self, pins: Pins) -> dict[Link, tuple[Catalogue, Catalogue]]:
+        """Hold every list against other pins from now on; returns each as it was judged before and is now."""
+        self._pins = pins
+        moved: dict[Link, tuple[Catalogue, Catalogue]] = {}
+        for kept in (self._former, self._lists):
+            for link, before in kept.items():
+                kept[link] = self._held_against(before.definitions, before.ambiguous)
+                moved[link] = (before, kept[link])
+        if self._lists:
+            self.on_seen(next(reversed(self._lists.values())), pins)
+        return moved
 
     def _keep_former(self, link: Link, before: Catalogue | None) -> None:
         """What is read after the server is back is compared with what it was before."""
@@ -194,11 +252,14 @@ class Catalogues:
 
     def catalogue(self, read: Definitions) -> Catalogue:
         """Compare what was read with the pins. A name defined twice counts as drifted."""
+        return self._held_against(read.by_name, frozenset(read.ambiguous))
+
+    def _held_against(self, tools: Mapping[str, ToolDefinition], ambiguous: frozenset[str]) -> Catalogue:
         if self._pins is None:
-            return Catalogue(read.by_name, frozenset(read.ambiguous))
+            return Catalogue(tools, ambiguous, ambiguous)
         pinned = self._pins.digests or {}
-        drifted = {name for name, tool in read.by_name.items() if pinned.get(name) != tool.digest}
-        return Catalogue(read.by_name, frozenset(drifted | read.ambiguous))
+        drifted = {name for name, tool in tools.items() if pinned.get(name) != tool.digest}
+        return Catalogue(tools, frozenset(drifted | ambiguous), ambiguous)
 
 
 class Definitions:
@@ -274,12 +335,3 @@ def _read(body: bytes) -> ListPage | str:
 
 def _digests(catalogue: Catalogue) -> dict[str, str]:
     return {name: tool.digest for name, tool in catalogue.definitions.items()}
-
-
-def _differences(before: Catalogue, after: Catalogue) -> list[str]:
-    """`+name`, `-name` and `~name` for added, removed and changed tools."""
-    old, new = before.definitions, after.definitions
-    changed = [f"~{name}" for name in new if name in old and new[name].digest != old[name].digest]
-    added = [f"+{name}" for name in new if name not in old]
-    removed = [f"-{name}" for name in old if name not in new]
-    return added + removed + changed

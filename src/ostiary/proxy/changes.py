@@ -1,4 +1,4 @@
-"""Tells clients that a list which they were shown has changed because the policy has.
+"""Tells clients that a list which they were shown has changed because the policy or the pins have.
 
 Who may be told: on the legacy era a client whose server declared `listChanged` for that list, on
 the stream from the server that it holds open, or as a line on standard streams; on the modern era a
@@ -16,9 +16,10 @@ from typing import Protocol
 import msgspec
 
 from ostiary.policy.compile import Compiled
+from ostiary.policy.definition import Catalogue
 from ostiary.policy.methods import decide_method
-from ostiary.policy.sight import ListKind, may_differ, tools_differ
-from ostiary.proxy.catalogue import Catalogues
+from ostiary.policy.sight import ListKind, may_differ, pins_differ, tools_differ
+from ostiary.proxy.catalogue import Catalogues, Link
 from ostiary.proxy.sessions import Session, Sessions
 from ostiary.wire.ids import SUBSCRIPTION
 from ostiary.wire.message import Message, as_object
@@ -124,7 +125,16 @@ class Changes:
         )
         if not kinds:
             return
-        news = _News(self._catalogues, before, after, kinds, self._locked)
+        self._spread(_PolicyNews(self._catalogues, before, after, kinds, self._locked))
+
+    def announce_pins(
+        self, policy: Compiled | None, lists: Mapping[Link, tuple[Catalogue, Catalogue]]
+    ) -> None:
+        """Other pins are in force: tell everybody whose tools that alters. `lists` are before and after."""
+        if permitted(policy, "tools"):
+            self._spread(_PinNews(policy, lists))
+
+    def _spread(self, news: _News) -> None:
         if self._output is not None:
             self._tell_local(news, self._output)
         newest_first = deque(reversed(self._listeners.values()))
@@ -164,7 +174,28 @@ class Changes:
             output(notification(kind, None))
 
 
-class _News(msgspec.Struct, frozen=True):
+class _News(Protocol):
+    """Something that has changed the lists of some clients."""
+
+    def about(self, link: Link, hears: Callable[[ListKind], bool]) -> Iterable[ListKind]:
+        """The kinds of which whoever is at `link` must be told."""
+        ...
+
+
+class _PinNews(msgspec.Struct, frozen=True):
+    """Other pins, and each list as it was judged before and is now."""
+
+    policy: Compiled | None
+    lists: Mapping[Link, tuple[Catalogue, Catalogue]]
+
+    def about(self, link: Link, hears: Callable[[ListKind], bool]) -> Iterable[ListKind]:
+        """The tools, where others are shown now or may be."""
+        before, after = self.lists.get(link, (None, None))
+        if hears("tools") and pins_differ(self.policy, before, after):
+            yield "tools"
+
+
+class _PolicyNews(msgspec.Struct, frozen=True):
     """One change of policy, and the kinds of lists that it may alter."""
 
     catalogues: Catalogues
@@ -173,7 +204,7 @@ class _News(msgspec.Struct, frozen=True):
     kinds: tuple[ListKind, ...]
     locked: bool
 
-    def about(self, link: tuple[str, str], hears: Callable[[ListKind], bool]) -> Iterable[ListKind]:
+    def about(self, link: Link, hears: Callable[[ListKind], bool]) -> Iterable[ListKind]:
         """The kinds of which whoever is at `link` must be told."""
         for kind in self.kinds:
             if not hears(kind):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+import msgspec
+
 from ostiary.errors import UpstreamFault
 from ostiary.proxy.exchange import Callback, Flow, Head, Upstream, UpstreamRequest
 from ostiary.wire.envelope import read_message
@@ -23,27 +25,54 @@ Collected = bytes | UpstreamFault
 """The bytes of the response message, or why there are none."""
 
 
+def _unseen(_head: Head) -> None:
+    """Nobody looks at the head."""
+
+
+class Terms(msgspec.Struct, frozen=True):
+    """What differs from the gate's own listings.
+
+    `seconds` until the answer must be complete (None: `DEADLINE`). `also` are statuses beside 200
+    whose body is collected too. `on_head` is shown the head of the answer.
+    """
+
+    seconds: float | None = None
+    also: frozenset[int] = frozenset()
+    on_head: Callable[[Head], None] = _unseen
+
+
+_USUAL = Terms()
+
+
 def collect(
     upstream: Upstream,
     request: UpstreamRequest,
     message_id: str,
     limit: int,
     done: Callable[[Collected], None],
+    terms: Terms = _USUAL,
 ) -> Callback:
     """Send `request` and call `done` once with the response whose id is `message_id`.
 
     What is returned gives it up: `done` is not called any more.
     """
-    sink = _Collector(message_id, limit, done)
+    seconds = DEADLINE if terms.seconds is None else terms.seconds
+    sink = _Collector(message_id, limit, done, terms, seconds)
     sink.flow = upstream.send(request, sink)
-    sink.timer = asyncio.get_running_loop().call_later(DEADLINE, sink.late)
+    sink.timer = asyncio.get_running_loop().call_later(seconds, sink.late)
     return sink.give_up
 
 
 class _Collector:
-    __slots__ = ("_buffer", "_done", "_events", "_id", "_limit", "_size", "flow", "timer")
+    __slots__ = (
+        "_buffer", "_done", "_events", "_id", "_limit", "_seconds", "_size", "_terms", "flow", "timer"
+    )  # fmt: skip
 
-    def __init__(self, message_id: str, limit: int, done: Callable[[Collected], None]) -> None:
+    def __init__(
+        self, message_id: str, limit: int, done: Callable[[Collected], None], terms: Terms, seconds: float
+    ) -> None:
+        self._terms = terms
+        self._seconds = seconds
         self._id = message_id
         self._limit = limit
         self._done: Callable[[Collected], None] | None = done
@@ -54,8 +83,11 @@ class _Collector:
         self.timer: asyncio.TimerHandle | None = None
 
     def head(self, head: Head) -> None:
+        if self._done is None:
+            return
+        self._terms.on_head(head)
         kind = (head.header(b"content-type") or b"").partition(b";")[0].strip().lower()
-        if head.status != 200:  # noqa: PLR2004 - the HTTP status
+        if head.status != 200 and head.status not in self._terms.also:  # noqa: PLR2004 - the HTTP status
             fault = SessionGone if head.status == 404 else UpstreamFault  # noqa: PLR2004 - the same
             self._finish(fault(f"the upstream answered with HTTP status {head.status}", written=True))
         elif kind == b"text/event-stream":
@@ -97,7 +129,9 @@ class _Collector:
 
     def late(self) -> None:
         """The deadline has passed."""
-        self._finish(UpstreamFault(f"no complete answer came within {DEADLINE:.0f} seconds", written=True))
+        self._finish(
+            UpstreamFault(f"no complete answer came within {self._seconds:.0f} seconds", written=True)
+        )
 
     def give_up(self) -> None:
         """Nobody wants the answer any more."""

@@ -14,7 +14,7 @@ import msgspec
 from ostiary.approvals.step import FormAnswer
 from ostiary.audit.keyed import KeyedDigest
 from ostiary.audit.record import Record
-from ostiary.calls.call import Call, Era
+from ostiary.calls.call import Call, Consulted, Era
 from ostiary.calls.journal import Entry, Journal, Reply
 from ostiary.calls.stop import Stop
 from ostiary.identity.grant import Grant
@@ -26,8 +26,9 @@ from ostiary.policy.schema import prepare
 from ostiary.proxy.approvals.forms import Forms
 from ostiary.proxy.approvals.room import NoSource, Room, Source
 from ostiary.proxy.brake import Brake
-from ostiary.proxy.catalogue import Catalogues, Pins
+from ostiary.proxy.catalogue import Asking, Catalogues, Link, Pins
 from ostiary.proxy.changes import Changes
+from ostiary.proxy.differences import Differences
 from ostiary.proxy.exchange import Header, Upstream
 from ostiary.proxy.handles.book import Book
 from ostiary.proxy.handles.ending import end_tasks
@@ -153,6 +154,15 @@ class Desk:
         )
         self.journal.submit(Entry(record), _ignore)
 
+    def look_again(self, asking: Asking) -> None:
+        """Read the tool list where it is not known: a person will want to see what has changed."""
+        if self.locked:
+            self.catalogues.consult(asking, _unheard)
+
+    def repin(self, pins: Pins) -> None:
+        """Other pins are in force from now on: tell everybody whose list that alters."""
+        self.changes.announce_pins(self.policy, self.catalogues.repin(pins))
+
     def end_session(self, grant: str, name: str) -> None:
         """A session is over: nothing of it is good any more."""
         self.sessions.drop(grant, name)
@@ -197,9 +207,13 @@ class Desk:
         compiling = asyncio.get_running_loop().run_in_executor(None, prepare, checked)
         compiling.add_done_callback(lambda _done: ready())
 
-    def _definitions_changed(self, link: tuple[str, str], changed: list[str]) -> None:
-        text = " ".join(name[:80] for name in changed[:20])
-        self.note("definitions-changed", text, grant=link[0])
+    def _definitions_changed(self, link: Link, changed: Differences) -> None:
+        text = " ".join(name[:80] for name in changed.names[:20])
+        self.note("definitions-changed", text, grant=link[0], reasons=changed.reasons)
+
+
+def _unheard(_consulted: Consulted) -> None:
+    """Nobody waits for this list."""
 
 
 def _ignore(_reply: Reply) -> None:

@@ -125,6 +125,11 @@ class Judge:
         return policy is not None and passes_everything(policy) and (policy.monitor or not self._desk.locked)
 
     @property
+    def drifted(self) -> bool:
+        """Whether the last page of tools had one that is not as it was pinned."""
+        return self._results is not None and self._results.drifted
+
+    @property
     def lists(self) -> bool:
         """Whether the answer is a listing: read as a whole, since the policy may change meanwhile."""
         return self._own_method in CHECKED

@@ -45,9 +45,12 @@ _ASKED_FOLDED = fold(ASKED)
 
 
 class Results:
-    """Judges answers on behalf of one client. `task` is what the last one became, if it became one."""
+    """Judges answers on behalf of one client. `task` is what the last one became, if it became one.
 
-    __slots__ = ("_desk", "_grant", "_link", "_modern", "task")
+    `drifted` says that a tool was kept back that is not as it was pinned.
+    """
+
+    __slots__ = ("_desk", "_grant", "_link", "_modern", "drifted", "task")
 
     def __init__(self, desk: Desk, link: Link, era: Era) -> None:
         self._desk = desk
@@ -55,6 +58,7 @@ class Results:
         self._link = link
         self._modern = era == "modern"
         self.task: Task | None = None
+        self.drifted = False
 
     def judged(
         self, message: Message, context: Context, policy: Compiled | None, *, unguarded: bool
@@ -90,6 +94,7 @@ class Results:
             return self._private(message, "tools/list") if guarded else message.raw
         page = self._desk.catalogues.of_page(message)
         self._desk.catalogues.listed(self._link, page)
+        self.drifted = bool(page.drifted)
 
         def keep(name: str) -> bool:
             return visible(policy, name, page, locked=locked)

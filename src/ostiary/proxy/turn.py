@@ -117,8 +117,6 @@ class Turn:
         if known is not None:
             done(known)
             return
-        headers = for_own_request(self._headers, self._desk.own_headers)
-        meta = own_meta(call.message) if call.era == "modern" else None
 
         def read(consulted: Consulted) -> None:
             if isinstance(consulted, NoCatalogue) and consulted.gone and self._session.name:
@@ -126,7 +124,7 @@ class Turn:
                 self._end_session()
             done(consulted)
 
-        catalogues.consult(Asking(link, headers, meta), read)
+        catalogues.consult(self._asking(call), read)
 
     def write(self, entry: Entry, done: Callable[[Reply], None]) -> None:
         asked, room = entry.step, self._desk.room
@@ -279,6 +277,12 @@ class Turn:
         else:
             self._answer(answers.error(message.id, answers.INTERNAL, "the gateway failed on this request"))
 
+    def _asking(self, call: Call) -> Asking:
+        """How the gate itself lists the tools, as this client would."""
+        headers = for_own_request(self._headers, self._desk.own_headers)
+        meta = own_meta(call.message) if call.era == "modern" else None
+        return Asking((call.grant, self._session.name), headers, meta)
+
     def _seal(self, upstream_id: bytes) -> bytes:
         return self._desk.handles.seal(upstream_id, self._grant.name)
 
@@ -288,6 +292,8 @@ class Turn:
         if judge is not None and message_id is not None and self.run.call.message.kind == "request":
             kept = ended.later == "stream" or judge.session.resumable
             self._session.end(message_id, self.run, judge.context if kept else None)
+        if judge is not None and judge.drifted:
+            self._desk.look_again(self._asking(self.run.call))
         if done is not None:
             done(ended)
 

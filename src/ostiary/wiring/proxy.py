@@ -6,22 +6,21 @@ import asyncio
 import gc
 import hashlib
 import hmac
+import sys
 from collections.abc import Coroutine, Mapping
-
-import msgspec
+from typing import TypeVar
 
 from ostiary import telemetry
-from ostiary.errors import CallerFault
 from ostiary.identity.handles import Handles
 from ostiary.policy.charges import Conceal
 from ostiary.policy.compile import Compiled
 from ostiary.proxy.banner import describe
-from ostiary.proxy.catalogue import Pins
 from ostiary.proxy.desk import Desk
 from ostiary.proxy.exchange import Callback, Upstream
 from ostiary.proxy.http.client import HttpUpstream
 from ostiary.proxy.mint import Mint
 from ostiary.proxy.network import upstream_limits
+from ostiary.proxy.pin_watch import LockedPins
 from ostiary.proxy.policy_file import Reloader, activate, read_policy
 from ostiary.proxy.reload import Watch
 from ostiary.proxy.sse.either import EitherUpstream
@@ -39,6 +38,8 @@ from ostiary.wiring.asking import Asking
 from ostiary.wiring.network import Network, prepare_network
 from ostiary.wiring.serving import serve_http, serve_stdio
 
+Result = TypeVar("Result")
+
 COLLECT_AFTER = (10_000, 10, 10)
 """When the collector of reference cycles looks: calls leave none behind, so it need not look often."""
 
@@ -55,12 +56,12 @@ def run_proxy(options: ProxyOptions, environ: Mapping[str, str]) -> int:
     try:
         policy = read_and_activate(options, server, keyed(store.keys.audit))
         network = prepare_network(options, environ, store.clock.now)
-        return _run(_proxy(options, server, policy, state, store, network))
+        return run(_proxy(options, server, policy, state, store, network))
     finally:
         store.close()
 
 
-def _run(main: Coroutine[object, object, int]) -> int:
+def run(main: Coroutine[object, object, Result]) -> Result:
     """Run on uvloop where it is installed, else on asyncio's own loop."""
     try:
         import uvloop
@@ -105,8 +106,8 @@ async def _proxy(
 ) -> int:
     loop = asyncio.get_running_loop()
     child_gone = asyncio.Event()
-    pins = _pins(state, server) if options.pins == "locked" else None  # before anything is started
-    upstream = _upstream(
+    locked = LockedPins(state, server) if options.pins == "locked" else None  # before anything is started
+    upstream = make_upstream(
         options,
         child_gone,
         network,
@@ -125,7 +126,7 @@ async def _proxy(
         digest_key=store.keys.audit,
         mint=mint,
         clock=store.clock.now,
-        pins=pins,
+        pins=locked.pins if locked is not None else None,
         track="" if options.listen else mint(),
         brake=options.max_requests,
         board=StopBoard(state),
@@ -134,7 +135,11 @@ async def _proxy(
         approvals=asking.source,
     )
     asking.begin(desk, network.hook, options.grant)
-    watch = _watch(loop, options, server, policy, desk, keyed(store.keys.audit))
+    watches = [_watch(loop, options, server, policy, desk, keyed(store.keys.audit))]
+    if locked is not None:
+        watches.append(locked.watch(loop, desk, store.clock.now))
+        if locked.warning:
+            print(f"ostiary: warning: {locked.warning}", file=sys.stderr)
     banner = describe(options, server, desk.policy)
     store.instance.describe(banner.details())
     desk.note("started", banner.summary(), reasons=banner.unsafe)
@@ -146,8 +151,9 @@ async def _proxy(
             return await serve_http(options, options.listen, state, store, desk, banner, network)
         return await serve_stdio(options, desk, upstream, banner, child_gone)
     finally:
-        if watch is not None:
-            watch.close()
+        for watch in watches:
+            if watch is not None:
+                watch.close()
         await upstream.close()
         desk.stops.close()
         await asking.stop(desk)
@@ -158,7 +164,7 @@ async def _proxy(
         asking.close()
 
 
-def _upstream(
+def make_upstream(
     options: ProxyOptions, child_gone: asyncio.Event, network: Network, on_doubt: Callback
 ) -> Upstream:
     """`on_doubt` is told when the server may have been started anew."""
@@ -198,20 +204,3 @@ def _watch(
         desk, file=options.policy, server=server, unsafe_monitor=options.unsafe_monitor, conceal=conceal
     )
     return Watch(loop, options.policy, policy[0], reloader)
-
-
-def _pins(state: StateDir, server: str) -> Pins:
-    """The pinned digests of `server`; nothing pinned means that every tool is held back."""
-    path = state.pins / f"{server}.json"
-    if not path.exists():
-        raise CallerFault(f"--pins locked: nothing is pinned for `{server}`", hint=f"expected {path}")
-    try:
-        return Pins(msgspec.json.decode(path.read_bytes(), type=_PinFile).tools)
-    except (OSError, msgspec.MsgspecError) as error:
-        raise CallerFault(f"--pins locked: cannot read `{path}`: {error}") from error
-
-
-class _PinFile(msgspec.Struct, frozen=True):
-    """`<state>/pins/<server>.json`: definition digests by tool name."""
-
-    tools: dict[str, str]

@@ -1,0 +1,1 @@
+"""Looking at live servers: `introspect` asks one what tools it has, by means of `talk`."""

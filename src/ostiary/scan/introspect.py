@@ -1,0 +1,268 @@
+"""Asks a live server what tools it has, in whichever era it speaks.
+
+The order is that of clients of both eras (MCP 2026-07-28, "versioning"): `server/discover` first;
+what a server answers that does not know it leads to `initialize`, with the newest legacy revision.
+All that comes back is hostile: every page is read strictly, and pages, bytes and time are bounded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final, Literal, TypeVar, cast
+
+import msgspec
+
+from ostiary.errors import UpstreamFault
+from ostiary.policy.definition import ToolDefinition
+from ostiary.proxy.exchange import Header, Upstream
+from ostiary.registry.change import named, printable
+from ostiary.registry.fingerprint import definition
+from ostiary.scan.talk import MAX_BYTES, MAX_NAME, Answer, Talk
+from ostiary.wire.era import MODERN_VERSIONS
+from ostiary.wire.lists import ListPage, read_page
+from ostiary.wire.message import as_object
+from ostiary.wire.revisions import LEGACY_VERSIONS, PROTOCOL_VERSION
+
+Era = Literal["legacy", "modern"]
+
+MAX_PAGES: Final = 100
+MAX_TOOLS: Final = 10_000
+SECONDS: Final = 60.0
+PROBE: Final = 5.0
+"""Seconds that a server has to show that it knows `server/discover`; a legacy one may stay silent."""
+
+METHOD_NOT_FOUND: Final = -32601
+SERVER_INFO: Final = "io.modelcontextprotocol/serverInfo"
+
+
+class ServerInfo(msgspec.Struct, frozen=True):
+    """What a server calls itself. Hostile text, bounded and printable."""
+
+    name: str = ""
+    version: str = ""
+
+
+class Introspection(msgspec.Struct, frozen=True):
+    """What a server said of itself: who it is, how it speaks, and its tools in their order.
+
+    `ambiguous` names stand in the list in two versions; the first one is in `tools`.
+    """
+
+    server: ServerInfo
+    era: Era
+    revision: str
+    tools: tuple[ToolDefinition, ...]
+    ambiguous: tuple[str, ...] = ()
+
+
+class Manner(msgspec.Struct, frozen=True):
+    """How to ask. `seconds` are for all of it; `version` is our own. `era` None tries both."""
+
+    headers: tuple[Header, ...] = ()
+    version: str = ""
+    era: Era | None = None
+    seconds: float = SECONDS
+
+
+class Way(msgspec.Struct, frozen=True):
+    """How a server is reached: `dial` begins anew each time, and `ended` tells that it is gone."""
+
+    dial: Callable[[], Upstream]
+    ended: Callable[[Upstream], bool] = lambda _upstream: False
+
+
+async def introspect(way: Way, manner: Manner) -> Introspection:
+    """Ask the server at `way` for its tools, then leave it.
+
+    Raises UpstreamFault saying what went wrong where, GatewayFault where it cannot be started.
+    """
+    upstream = way.dial()
+    try:
+        talk = Talk(upstream, manner.headers)
+        asked = _Asking(talk, manner)
+        found = await asked.within(asked.modern) if manner.era != "legacy" else None
+        if found is None and manner.era == "modern":
+            raise UpstreamFault("the server does not speak revision " + MODERN_VERSIONS[0], written=True)
+        if found is None and way.ended(upstream):
+            # Some servers end at a request that they do not know: the handshake gets a fresh one.
+            await upstream.close()
+            upstream = way.dial()
+            talk.upstream = upstream
+        return found or await asked.within(asked.legacy)
+    finally:
+        await upstream.close()
+
+
+_Found = TypeVar("_Found", Introspection, Introspection | None)
+
+
+class _Asking:
+    """The questions of one introspection. `stage` is what is waited for."""
+
+    def __init__(self, talk: Talk, manner: Manner) -> None:
+        self._talk = talk
+        self._manner = manner
+        self._deadline = asyncio.get_running_loop().time() + manner.seconds
+        self._stage = ""
+
+    async def within(self, asking: Callable[[], Awaitable[_Found]]) -> _Found:
+        """Do `asking` before the deadline."""
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                return await asking()
+        except TimeoutError:
+            text = f"{self._stage}: the server did not answer within {self._manner.seconds:g} seconds in all"
+            hint = "a server that is installed at its first start takes long: try again, or give --timeout"
+            raise UpstreamFault(text, written=True, hint=hint) from None
+
+    def _left(self, most: float | None = None) -> float:
+        """Seconds for one answer: `most`, else so many that the deadline of all comes first."""
+        left = max(0.0, self._deadline - asyncio.get_running_loop().time()) + 1
+        return left if most is None else min(left, most)
+
+    async def modern(self) -> Introspection | None:
+        """Without a handshake; None where the server does not know this era."""
+        talk, revision = self._talk, MODERN_VERSIONS[0]
+        self._stage, talk.version = "server/discover", revision
+        meta = {
+            PROTOCOL_VERSION: revision,
+            "io.modelcontextprotocol/clientInfo": {"name": "ostiary", "version": self._manner.version},
+            "io.modelcontextprotocol/clientCapabilities": {},
+        }
+        probe = self._left(PROBE if self._manner.era is None else None)
+        answer = await self._ask("server/discover", {"_meta": meta}, probe)
+        result = answer.result
+        if answer.status in (401, 403) or (result is None and self._manner.era == "modern"):
+            raise self._fault(answer)
+        if result is None or revision not in _texts(result.get("supportedVersions")):
+            talk.version = ""
+            return None
+        meta_of = as_object(result.get("_meta")) or {}
+        about = as_object(result.get("serverInfo")) or as_object(meta_of.get(SERVER_INFO)) or {}
+        return await self._listed("modern", revision, about, meta)
+
+    async def legacy(self) -> Introspection:
+        """By the handshake, with the newest revision first; an older one only where that is refused."""
+        talk = self._talk
+        self._stage = "initialize"
+        try:
+            result = await self._initialized()
+            talk.version = cast("str", result["protocolVersion"])
+            await talk.tell("notifications/initialized", self._left())
+            about = as_object(result.get("serverInfo")) or {}
+            return await self._listed("legacy", talk.version, about, None)
+        finally:
+            await talk.leave()
+
+    async def _initialized(self) -> Mapping[str, object]:
+        """The result of the handshake, with a revision that we know."""
+        revisions = list(reversed(LEGACY_VERSIONS))
+        while revisions:
+            params = {
+                "protocolVersion": revisions.pop(0),
+                "capabilities": {},
+                "clientInfo": {"name": "ostiary", "version": self._manner.version},
+            }
+            answer = await self._ask("initialize", params, self._left())
+            if answer.result is not None:
+                chosen = answer.result.get("protocolVersion")
+                if chosen in LEGACY_VERSIONS:
+                    return answer.result
+                text = printable(str(chosen)[:MAX_NAME])
+                raise UpstreamFault(
+                    f"initialize: the server speaks revision `{text}`, which is not known", written=True
+                )
+            offered = _offered(answer)
+            revisions = [each for each in revisions if offered is None or each in offered]
+            if answer.error is None or not revisions:
+                raise self._fault(answer)
+        raise AssertionError("the last revision is answered or refused above")
+
+    async def _listed(
+        self, era: Era, revision: str, about: Mapping[str, object], meta: Mapping[str, object] | None
+    ) -> Introspection:
+        """All pages of the tool list."""
+        by_name: dict[str, ToolDefinition] = {}
+        ambiguous: dict[str, None] = {}
+        cursor: str | None = None
+        seen: set[str] = set()
+        for number in range(1, MAX_PAGES + 1):
+            self._stage = f"tools/list, page {number}"
+            page = await self._page(cursor, meta)
+            for name, raw, value in page.tools:
+                tool = definition(name, raw, value)
+                if by_name.setdefault(name, tool).digest != tool.digest:
+                    ambiguous[name] = None
+            self._check_size(len(by_name))
+            cursor = page.next_cursor
+            if not cursor:
+                server = ServerInfo(_text(about.get("name")), _text(about.get("version")))
+                return Introspection(server, era, revision, tuple(by_name.values()), tuple(ambiguous))
+            if cursor in seen:
+                raise UpstreamFault(
+                    f"{self._stage}: the server leads back to a page that was read", written=True
+                )
+            seen.add(cursor)
+        raise UpstreamFault(f"tools/list: the list has more than {MAX_PAGES} pages", written=True)
+
+    async def _page(self, cursor: str | None, meta: Mapping[str, object] | None) -> ListPage:
+        params: dict[str, object] = {} if cursor is None else {"cursor": cursor}
+        if meta is not None:
+            params["_meta"] = meta
+        answer = await self._ask("tools/list", params, self._left())
+        if answer.message is None or answer.result is None:
+            error = answer.error or {}
+            if cursor is None and error.get("code") == METHOD_NOT_FOUND:
+                return ListPage(())  # a server without tools
+            raise self._fault(answer)
+        page = read_page(answer.message)
+        if isinstance(page, str):
+            raise UpstreamFault(f"{self._stage}: {page}", written=True)
+        return page
+
+    def _check_size(self, tools: int) -> None:
+        if self._talk.received > MAX_BYTES:
+            raise UpstreamFault(
+                f"{self._stage}: the pages have over {MAX_BYTES} bytes together", written=True
+            )
+        if tools > MAX_TOOLS:
+            raise UpstreamFault(f"{self._stage}: the list has more than {MAX_TOOLS} tools", written=True)
+
+    async def _ask(self, method: str, params: Mapping[str, object], seconds: float) -> Answer:
+        named_too = [(b"mcp-method", method.encode())] if self._talk.version in MODERN_VERSIONS else []
+        return await self._talk.ask(method, params, seconds=seconds, headers=named_too)
+
+    def _fault(self, answer: Answer) -> UpstreamFault:
+        """Why there is no result, with the step at which it was missing."""
+        if answer.status in (401, 403):
+            text = f"{self._stage}: the server wants other credentials (HTTP status {answer.status})"
+            return UpstreamFault(text, written=True, hint="give them with --header-env or --header-file")
+        if answer.fault is not None:
+            return UpstreamFault(
+                f"{self._stage}: {answer.fault.message}", written=True, hint=answer.fault.hint
+            )
+        error = answer.error or {}
+        code, said = error.get("code"), printable(str(error.get("message", ""))[:MAX_NAME])
+        shown = f" {code}" if isinstance(code, int) else ""
+        return UpstreamFault(f"{self._stage}: the server answered with error{shown}: {said}", written=True)
+
+
+def _offered(answer: Answer) -> list[str] | None:
+    """The revisions that an error names as supported; None where it names none."""
+    data = as_object((answer.error or {}).get("data")) or {}
+    return _texts(data["supported"]) if "supported" in data else None
+
+
+def _texts(value: object) -> Sequence[str]:
+    items = cast("list[object]", value) if isinstance(value, list) else []
+    return [each for each in items[:64] if isinstance(each, str)]
+
+
+def _text(value: object) -> str:
+    return printable(value[:MAX_NAME]) if isinstance(value, str) else ""
+
+
+def tool_names(names: Sequence[str]) -> str:
+    """A few names for a sentence."""
+    return ", ".join(named(name) for name in names[:5]) + (", …" if len(names) > 5 else "")  # noqa: PLR2004 - as many as a line bears
