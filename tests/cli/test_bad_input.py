@@ -99,7 +99,6 @@ def test_a_port_in_use_is_named(tmp_path: Path) -> None:
         (("--header", "Host: other", "--upstream", "http://h/mcp"), ("host",)),
         (("--unsafe-no-token", "--listen", "0.0.0.0:0", "--", "true"), ("loopback",)),
         (("--token-file", "nowhere", "--listen", "127.0.0.1:0", "--", "true"), ("nowhere",)),
-        (("--pins", "locked", "--", "true"), ("pinned",)),
         (("--server", "../keys/audit", "--", "true"), ("--server", "letters")),
         (("--grant", "", "--", "true"), ("--grant", "letters")),
     ],
@@ -224,3 +223,27 @@ def test_a_header_file_that_others_can_read_is_refused(tmp_path: Path) -> None:
 
     assert_refused(done, "others can read", "chmod 600")
     assert "s3cret" not in done.stderr
+
+
+def test_a_pin_file_that_cannot_be_relied_on_is_named_before_anything_is_started(tmp_path: Path) -> None:
+    pins = tmp_path / "state" / "pins"
+    pins.mkdir(mode=0o700, parents=True)
+    (tmp_path / "state").chmod(0o700)
+    (pins / "s.json").write_text('{"v": 1, "tools": [{}]}')
+
+    done = ostiary(
+        "proxy",
+        "-p",
+        policy(tmp_path),
+        "--pins",
+        "locked",
+        "--server",
+        "s",
+        "--",
+        "touch",
+        "made",
+        cwd=tmp_path,
+    )
+
+    assert_refused(done, "s.json", "ostiary pins write")
+    assert not (tmp_path / "made").exists()

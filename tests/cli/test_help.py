@@ -107,6 +107,13 @@ def furnished(tmp_path: Path) -> Path:
     store.close()
     done = ostiary("audit", "export", "--checkpoint", "-o", "checkpoint.json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+    server = tmp_path / "server"
+    server.write_text(f"#!{sys.executable}\n" + (Path(__file__).parent / "listing_server.py").read_text())
+    server.chmod(0o755)
+    (tmp_path / "offered.json").write_text(json.dumps(TOOLS))
+    (tmp_path / "former.json").write_text(json.dumps([{**TOOLS[0], "description": "as it was"}]))
+    done = ostiary("pins", "write", "--server", "web", "--tools", "former.json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
     return tmp_path
 
 

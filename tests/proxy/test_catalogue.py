@@ -17,7 +17,7 @@ from ostiary.policy.load import document
 from ostiary.policy.reach import validated
 from ostiary.policy.schema import advertised, prepare
 from ostiary.proxy import catalogue
-from ostiary.proxy.catalogue import Asking, Catalogues
+from ostiary.proxy.catalogue import Asking, Catalogues, Pins
 from ostiary.proxy.exchange import Head, Sink, UpstreamRequest
 from ostiary.registry.fingerprint import definition
 
@@ -181,6 +181,33 @@ def test_a_list_that_was_read_before_the_server_was_started_anew_is_not_relied_o
         await first
 
         assert catalogues.known(("local", "")) is None
+
+    asyncio.run(asyncio.wait_for(main(), 5))
+
+
+def test_a_list_is_judged_by_the_pins_that_are_in_force_when_it_is_kept() -> None:
+    """P7.3: other pins may be accepted while a list is still being prepared."""
+
+    async def main() -> None:
+        held: list[Callable[[], None]] = []
+
+        def later(catalogue: Catalogue, ready: Callable[[], None]) -> None:
+            held.append(ready)
+
+        tool = {"name": "a"}
+        pinned = Pins({"a": definition("a", b"", tool).digest})
+        for before, after, drifted in ((pinned, Pins({}), {"a"}), (Pins({}), pinned, set[str]())):
+            catalogues = made(Listing([tool]), [], later)
+            catalogues.repin(before)
+            reading = asyncio.ensure_future(consulted(catalogues))
+            while not held:
+                await asyncio.sleep(0)
+            catalogues.repin(after)
+            held.pop()()
+            found = await reading
+
+            assert isinstance(found, Catalogue)
+            assert found.drifted == drifted
 
     asyncio.run(asyncio.wait_for(main(), 5))
 

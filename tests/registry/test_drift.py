@@ -120,6 +120,7 @@ CASES: list[tuple[str, dict[str, Json], str, str]] = [
     ("new", "risk", "words"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
 )
 def test_each_kind_of_change_has_its_class_and_its_words(new: Json, risk: str, words: str) -> None:
+    """P7.6."""
     changes = compare_definitions("t", BASE, new)
 
     assert worst(changes) == risk, changes
@@ -250,6 +251,7 @@ def test_what_is_identical_has_no_change(value: Json) -> None:
 
 @given(old=objects, new=objects)
 def test_no_difference_is_silent(old: Json, new: Json) -> None:
+    """P7.6: whatever differs."""
     differs = canonical(old) != canonical(new)
 
     assert bool(compare_definitions("t", old, new)) == differs

@@ -11,11 +11,12 @@ from typing import Annotated, Protocol, cast
 import typer
 import typer.main
 
-from ostiary.cli import approvals, audit, demo, policy, status, stop
+from ostiary.cli import approvals, audit, demo, pins, policy, scan_tools, status, stop
 from ostiary.cli.completion import ProxyCommand
 from ostiary.cli.examples import teach
 from ostiary.cli.proxy import main as run_proxy
 from ostiary.cli.proxy import report
+from ostiary.cli.target import BeforeACommand
 from ostiary.errors import CallerFault, OstiaryError
 
 app = typer.Typer(
@@ -30,6 +31,7 @@ app.add_typer(policy.app, name="policy")
 app.add_typer(audit.app, name="audit")
 app.add_typer(approvals.app, name="approvals")
 app.add_typer(stop.app, name="stop")
+app.add_typer(pins.app, name="pins")
 READER_GONE = 141
 """Exit status when whoever reads our output went away: what a shell shows for SIGPIPE."""
 
@@ -46,6 +48,9 @@ def proxy(context: typer.Context) -> None:
 
 
 app.command("demo", short_help="Watch one policy allow, refuse and limit real calls.")(demo.demo)
+app.command(
+    "scan-tools", cls=BeforeACommand, short_help="Write a first policy for a server that denies every tool."
+)(scan_tools.scan_tools)
 app.command("status", short_help="Show the running gates and what they decided lately.")(status.status)
 
 

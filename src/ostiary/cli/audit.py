@@ -261,6 +261,8 @@ def _line(stored: StoredRecord) -> str:
         return f"{stored.row.seq} unreadable row"
     what = _outcome(record) if record.kind == "outcome" else _decision(record)
     name = record.tool or record.method
+    if record.kind == "event" and record.tool and not record.decision:
+        name = f"{record.method} {record.tool}"
     row = f"{_time(record.ts)}  {record.kind:<7}  {what:<10}  {name:<28}  {record.id}"
     return f"{row}  {' '.join(record.rules)}".rstrip()
 

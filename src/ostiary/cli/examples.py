@@ -65,6 +65,17 @@ EXAMPLES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = MappingProxyType(
             ("let one client go on", "ostiary stop off --grant local"),
         ),
         "stop list": (("is anything stopped", "ostiary stop list"),),
+        "pins write": (("accept the tools of a server", "ostiary pins write --server files -- ./server"),),
+        "pins show": (("what is pinned", "ostiary pins show --server web"),),
+        "pins diff": (
+            ("what a gate with locked pins saw last", "ostiary pins diff --server web"),
+            ("what the server offers now", "ostiary pins diff --server web -- ./server"),
+        ),
+        "pins accept": (("one tool as it is now", "ostiary pins accept fetch --server web -- ./server"),),
+        "scan-tools": (
+            ("print a first policy", "ostiary scan-tools -- ./server"),
+            ("write one", "ostiary scan-tools -o first.yaml -- ./server"),
+        ),
         "audit tail": (
             ("what was decided last", "ostiary audit tail"),
             ("what is refused, as it happens", "ostiary audit tail --follow --decision deny"),

@@ -141,7 +141,7 @@ class Catalogues:
         if known is None or _digests(known) != _digests(page):
             self.invalidate(link)
         # What it was shown and we did not know is what our next reading is compared with, too.
-        ours = {} if known is None else known.definitions
+        ours = Catalogue().definitions if known is None else known.definitions
         shown = {
             name: tool for name, tool in self._shown.pop(link, {}).items() if name not in page.definitions
         }

@@ -26,6 +26,7 @@ from ostiary.registry.change import named
 from ostiary.registry.drift import Version
 from ostiary.registry.fingerprint import canonical, digest_of
 from ostiary.store.state import StateDir, replace
+from ostiary.wire.message import as_object
 from ostiary.wire.strict import Refused, parse_json
 
 MAX_BYTES: Final = 32 * 1024 * 1024
@@ -116,7 +117,12 @@ def encode(file: PinFile) -> bytes:
 
 
 def write(path: Path, file: PinFile) -> None:
-    """Write the file whole, 0600. Raises CallerFault for more than a gate would read, or GatewayFault."""
+    """Write the file whole, 0600. Raises as `check`, and GatewayFault where the disk refuses."""
+    replace(path, check(path, file))
+
+
+def check(path: Path, file: PinFile) -> bytes:
+    """The content to write. Raises CallerFault for more than is read back, or where texts are missing."""
     if any(not one.definition for one in file.tools.values()):
         raise CallerFault(
             f"`{path}` has digests without definitions, which cannot be kept on",
@@ -125,7 +131,7 @@ def write(path: Path, file: PinFile) -> None:
     content = encode(file)
     if len(content) > MAX_BYTES or len(file.tools) > MAX_TOOLS:
         raise CallerFault(f"the pins are over {MAX_BYTES} bytes or {MAX_TOOLS} tools, more than is read back")
-    replace(path, content)
+    return content
 
 
 def content_of(path: Path) -> bytes | None:
@@ -154,10 +160,11 @@ def decode(content: bytes, path: Path) -> PinFile:
         value: object = parse_json(content.strip(), max_bytes=MAX_BYTES, max_depth=MAX_DEPTH)
     except Refused as error:
         raise _fault(path, error.message) from error
-    members = cast("Mapping[str, object]", value) if isinstance(value, Mapping) else {}
+    members = as_object(value) or {}
     tools = members.get("tools")
-    if "v" not in members and isinstance(tools, Mapping):
-        return PinFile("", "", dict(_digests(cast("Mapping[str, object]", tools), path)))
+    former = as_object(tools)
+    if "v" not in members and former is not None:
+        return PinFile("", "", dict(_digests(former, path)))
     if members.get("v") != 1 or isinstance(members.get("v"), bool) or not isinstance(tools, list):
         raise _fault(path, 'expected `{"v": 1, "tools": […]}`')
     if len(cast("list[object]", tools)) > MAX_TOOLS:
@@ -179,12 +186,12 @@ def _digests(tools: Mapping[str, object], path: Path) -> Iterable[tuple[str, Pin
 
 
 def _entry(entry: object, path: Path) -> tuple[str, Pinned]:
-    members = cast("Mapping[str, object]", entry) if isinstance(entry, Mapping) else {}
-    name, digest, value = (members.get(key) for key in ("name", "digest", "definition"))
-    if not isinstance(name, str) or not isinstance(digest, str) or not isinstance(value, Mapping):
+    members = as_object(entry) or {}
+    name, digest, value = members.get("name"), members.get("digest"), as_object(members.get("definition"))
+    if not isinstance(name, str) or not isinstance(digest, str) or value is None:
         raise _fault(path, "an entry of `tools` lacks `name`, `digest` or `definition`")
-    definition = canonical(cast("object", value))
-    if digest_of(definition) != digest or cast("Mapping[str, object]", value).get("name") != name:
+    definition = canonical(value)
+    if digest_of(definition) != digest or value.get("name") != name:
         raise _fault(path, f"the digest or name of {named(name)} is not that of its definition")
     return name, Pinned(digest, definition)
 

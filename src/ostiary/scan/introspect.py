@@ -8,7 +8,7 @@ All that comes back is hostile: every page is read strictly, and pages, bytes an
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, Literal, TypeVar, cast
 
 import msgspec
@@ -16,10 +16,10 @@ import msgspec
 from ostiary.errors import UpstreamFault
 from ostiary.policy.definition import ToolDefinition
 from ostiary.proxy.exchange import Header, Upstream
-from ostiary.registry.change import named, printable
+from ostiary.registry.change import printable
 from ostiary.registry.fingerprint import definition
 from ostiary.scan.talk import MAX_BYTES, MAX_NAME, Answer, Talk
-from ostiary.wire.era import MODERN_VERSIONS
+from ostiary.wire.era import MODERN_VERSIONS, UNSUPPORTED_VERSION
 from ostiary.wire.lists import ListPage, read_page
 from ostiary.wire.message import as_object
 from ostiary.wire.revisions import LEGACY_VERSIONS, PROTOCOL_VERSION
@@ -29,7 +29,7 @@ Era = Literal["legacy", "modern"]
 MAX_PAGES: Final = 100
 MAX_TOOLS: Final = 10_000
 SECONDS: Final = 60.0
-PROBE: Final = 5.0
+PROBE: Final = 10.0
 """Seconds that a server has to show that it knows `server/discover`; a legacy one may stay silent."""
 
 METHOD_NOT_FOUND: Final = -32601
@@ -89,12 +89,16 @@ async def introspect(way: Way, manner: Manner) -> Introspection:
             await upstream.close()
             upstream = way.dial()
             talk.upstream = upstream
-        return found or await asked.within(asked.legacy)
+        return found or await asked.within(asked.either)
     finally:
         await upstream.close()
 
 
 _Found = TypeVar("_Found", Introspection, Introspection | None)
+
+
+class _NoHandshakeError(UpstreamFault):
+    """The server takes no handshake, as a modern one does once it has taken up the discovery before."""
 
 
 class _Asking:
@@ -121,7 +125,17 @@ class _Asking:
         left = max(0.0, self._deadline - asyncio.get_running_loop().time()) + 1
         return left if most is None else min(left, most)
 
-    async def modern(self) -> Introspection | None:
+    async def either(self) -> Introspection:
+        """By the handshake; without one where the server was only slow to say that it needs none."""
+        try:
+            return await self.legacy()
+        except _NoHandshakeError as error:
+            found = await self.modern(patient=True) if self._manner.era is None else None
+            if found is None:
+                raise UpstreamFault(error.message, written=True) from None
+            return found
+
+    async def modern(self, *, patient: bool = False) -> Introspection | None:
         """Without a handshake; None where the server does not know this era."""
         talk, revision = self._talk, MODERN_VERSIONS[0]
         self._stage, talk.version = "server/discover", revision
@@ -130,7 +144,7 @@ class _Asking:
             "io.modelcontextprotocol/clientInfo": {"name": "ostiary", "version": self._manner.version},
             "io.modelcontextprotocol/clientCapabilities": {},
         }
-        probe = self._left(PROBE if self._manner.era is None else None)
+        probe = self._left(PROBE if self._manner.era is None and not patient else None)
         answer = await self._ask("server/discover", {"_meta": meta}, probe)
         result = answer.result
         if answer.status in (401, 403) or (result is None and self._manner.era == "modern"):
@@ -175,6 +189,8 @@ class _Asking:
                 )
             offered = _offered(answer)
             revisions = [each for each in revisions if offered is None or each in offered]
+            if (answer.error or {}).get("code") == UNSUPPORTED_VERSION and not revisions:
+                raise _NoHandshakeError(self._fault(answer).message, written=True)
             if answer.error is None or not revisions:
                 raise self._fault(answer)
         raise AssertionError("the last revision is answered or refused above")
@@ -254,15 +270,10 @@ def _offered(answer: Answer) -> list[str] | None:
     return _texts(data["supported"]) if "supported" in data else None
 
 
-def _texts(value: object) -> Sequence[str]:
+def _texts(value: object) -> list[str]:
     items = cast("list[object]", value) if isinstance(value, list) else []
     return [each for each in items[:64] if isinstance(each, str)]
 
 
 def _text(value: object) -> str:
     return printable(value[:MAX_NAME]) if isinstance(value, str) else ""
-
-
-def tool_names(names: Sequence[str]) -> str:
-    """A few names for a sentence."""
-    return ", ".join(named(name) for name in names[:5]) + (", …" if len(names) > 5 else "")  # noqa: PLR2004 - as many as a line bears

@@ -20,7 +20,8 @@ from ostiary.settings import ProxyOptions
 from ostiary.store.clock import BootClock
 from ostiary.store.opening import open_store
 from ostiary.store.state import StateDir
-from ostiary.wiring import make_upstream, prepare_network, run
+from ostiary.wiring.network import prepare_network
+from ostiary.wiring.proxy import make_upstream, run
 
 
 def introspect(
