@@ -6,6 +6,7 @@ Pure: the file is read elsewhere. Nothing but `PolicyError` is ever raised, what
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NamedTuple
 
 from ostiary.policy.canonical import revision
 from ostiary.policy.diagnostic import Diagnostic, PolicyError
@@ -13,6 +14,14 @@ from ostiary.policy.formats.detect import read_document
 from ostiary.policy.formats.draft import Draft, child
 from ostiary.policy.model import Document, Place, Policy
 from ostiary.policy.source import MapNode, Node, SourceFault, decode
+
+
+class Loaded(NamedTuple):
+    """A document, or None when any diagnostic is an error, and the tree of its text if there is one."""
+
+    document: Document | None
+    diagnostics: list[Diagnostic]
+    tree: Node | None
 
 
 def load_text(
@@ -23,19 +32,24 @@ def load_text(
     `file` names the text in diagnostics, and its suffix tells the syntax: `.json`, `.yaml`, `.yml`;
     otherwise text that begins with `{` is JSON. `unsafe_monitor` lets `mode: monitor` load.
     """
+    return load_with_tree(text, file=file, unsafe_monitor=unsafe_monitor)[:2]
+
+
+def load_with_tree(text: bytes, *, file: str, unsafe_monitor: bool = False) -> Loaded:
+    """The same with the tree, for what writes the text anew."""
     draft = Draft(file)
     try:
-        node = _tree(draft, text, file)
+        node = tree_into(draft, text)
     except SourceFault as fault:
         draft.error(fault.code, fault.message, fault.at, fault.hint)
-        return None, draft.diagnostics
+        return Loaded(None, draft.diagnostics, None)
     found = read_document(draft, node)
     if isinstance(node, MapNode) and not unsafe_monitor:
         _refuse_monitor(draft, node, found)
     diagnostics = sorted(draft.diagnostics, key=lambda each: (each.line, each.column, each.code))
     if draft.failed or found is None:
-        return None, diagnostics
-    return _finished(draft, found), diagnostics
+        return Loaded(None, diagnostics, node)
+    return Loaded(_finished(draft, found), diagnostics, node)
 
 
 def document(text: bytes, *, file: str, unsafe_monitor: bool = False) -> Document:
@@ -46,9 +60,18 @@ def document(text: bytes, *, file: str, unsafe_monitor: bool = False) -> Documen
     return found
 
 
-def _tree(draft: Draft, raw: bytes, file: str) -> Node | None:
+def is_json(text: str, file: str) -> bool:
+    """Whether a text is read as JSON: by the suffix of `file`, else by how it begins."""
+    lower = file.lower()
+    return lower.endswith(".json") or (
+        not lower.endswith((".yaml", ".yml")) and text.lstrip().startswith("{")
+    )
+
+
+def tree_into(draft: Draft, raw: bytes) -> Node | None:
+    """The tree of `draft.file`; duplicate keys are reported. Raises `SourceFault`."""
     text = decode(raw)
-    if file.lower().endswith(".json") or (not _is_yaml(file) and text.lstrip().startswith("{")):
+    if is_json(text, draft.file):
         from ostiary.policy import json_source as reader  # noqa: PLC0415 - PyYAML is loaded only for YAML
     else:
         from ostiary.policy import yaml_source as reader  # noqa: PLC0415 - the same
@@ -56,10 +79,6 @@ def _tree(draft: Draft, raw: bytes, file: str) -> Node | None:
     for fault in duplicates:
         draft.error(fault.code, fault.message, fault.at, fault.hint)
     return node
-
-
-def _is_yaml(file: str) -> bool:
-    return file.lower().endswith((".yaml", ".yml"))
 
 
 def _refuse_monitor(draft: Draft, node: MapNode, found: Document | None) -> None:

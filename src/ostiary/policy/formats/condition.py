@@ -15,6 +15,7 @@ from ostiary.policy.source import ListNode, MapNode, Node, Scalar, shown
 
 MAX_KEYS = 32
 _BY_TEXT = frozenset({"eq", "neq", "in", "not_in", "contains"})
+_BESIDE_OP = "numeric_text"
 _FORMS = MappingProxyType(
     {
         "op": frozenset({"path", "op", "value"}),
@@ -42,12 +43,13 @@ class Dialect:
 def read_condition(draft: Draft, node: MapNode, at: str, dialect: Dialect) -> Condition | None:
     """One condition, or None after a problem was reported."""
     fields = Fields(draft, node, dialect.table)
-    written = frozenset(name for name in dialect.table if name in fields)
+    written = frozenset(name for name in dialect.table if name in fields and name != _BESIDE_OP)
     form = next((name for name, keys in _FORMS.items() if written == keys), None)
     if form is None:
         _refuse_form(draft, node, written)
         return None
     draft.place(at, node)
+    _check_beside_op(draft, fields)
     if form in {"any", "all"}:
         return _combined(draft, fields, at, dialect)
     if form == "not":
@@ -58,6 +60,13 @@ def read_condition(draft: Draft, node: MapNode, at: str, dialect: Dialect) -> Co
     return _test(draft, fields, path, dialect) if form == "op" else _each(draft, fields, path, form, dialect)
 
 
+def _check_beside_op(draft: Draft, fields: Fields) -> None:
+    """`numeric_text` serves the operators that compare values, and nothing else."""
+    if _BESIDE_OP in fields and fields.text("op") not in _BY_TEXT:
+        message = f"`{_BESIDE_OP}` has no effect without one of `{'`, `'.join(sorted(_BY_TEXT))}`"
+        draft.error("idle-key", message, fields.spot(_BESIDE_OP))
+
+
 def _refuse_form(draft: Draft, node: MapNode, written: frozenset[str]) -> None:
     """Say which key is missing, or that two forms are mixed; refused keys were reported before."""
     for keys in _FORMS.values():
@@ -66,7 +75,7 @@ def _refuse_form(draft: Draft, node: MapNode, written: frozenset[str]) -> None:
             for name in missing:
                 draft.error("missing-key", f"the key `{name}` is missing", node)
             return
-    present = {entry.key for entry in node.entries}
+    present = {entry.key for entry in node.entries} - {_BESIDE_OP}
     if present <= written | {"path"}:
         hint = "`path`, `op` and `value`; or `path` and `any_of` or `all_of`; or `any`, `all` or `not` alone"
         draft.error("bad-condition", "a condition has exactly one form", node, hint)
@@ -92,7 +101,8 @@ def _test(draft: Draft, fields: Fields, path: Path | None, dialect: Dialect) -> 
     if path is None or compared is None:
         return None
     op, value = compared
-    return Test(path, op, value, numeric_text=dialect.numeric_text and op in _BY_TEXT)
+    by_text = dialect.numeric_text or fields.flag(_BESIDE_OP) or False
+    return Test(path, op, value, numeric_text=by_text and op in _BY_TEXT)
 
 
 def _each(draft: Draft, fields: Fields, path: Path | None, form: str, dialect: Dialect) -> Each | None:

@@ -36,7 +36,7 @@ def read_limit(draft: Draft, node: MapNode, at: str) -> Limit | None:
     scope, paths = _scope(draft, fields.node("scope"))
     per = _positive(draft, fields, "per")
     counter = fields.text("counter")
-    if counter is None or not _is_name(counter):
+    if counter is None or not is_counter(counter):
         _refuse_counter(draft, fields, counter)
         return None
     return Limit(
@@ -47,6 +47,7 @@ def read_limit(draft: Draft, node: MapNode, at: str) -> Limit | None:
         scope=scope,
         scope_paths=paths,
         cost=read_path(draft, fields.node("cost")),
+        cost_constant=fields.whole("cost", 1) or 1,
         cost_default=_cost_default(draft, fields),
         per=Decimal(1) if per is None else per,
         refund="on_error" if fields.text("refund") == "on_error" else "never_left",
@@ -56,7 +57,8 @@ def read_limit(draft: Draft, node: MapNode, at: str) -> Limit | None:
     )
 
 
-def _is_name(text: str) -> bool:
+def is_counter(text: str) -> bool:
+    """Whether `text` can be a counter's name."""
     return text.isprintable() and text == text.strip() and len(text) <= MAX_COUNTER
 
 
@@ -78,6 +80,9 @@ def _check_combination(draft: Draft, fields: Fields) -> None:
     for name, needs in _SERVES:
         if name in fields and needs not in written:
             draft.error("idle-key", f"`{name}` has no effect without `{needs}`", fields.spot(name))
+    if "cost_default" in fields and fields.number("cost") is not None:
+        message = "`cost_default` has no effect beside a `cost` that is always the same"
+        draft.error("idle-key", message, fields.spot("cost_default"))
 
 
 _SERVES = (
