@@ -17,6 +17,8 @@ COMMANDS = [
     ("policy",),
     ("policy", "check"),
     ("policy", "explain"),
+    ("policy", "convert"),
+    ("policy", "fmt"),
     ("policy", "schema"),
     ("audit",),
     ("audit", "tail"),

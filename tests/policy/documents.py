@@ -139,6 +139,20 @@ _VALIDATE = st.fixed_dictionaries(
     {"required_args": st.just(value=True)},
     optional=_optional(schema=st.just("advertised"), extra=st.sampled_from(["deny", "allow"])),
 )
+_TERMS = st.fixed_dictionaries(
+    {"timeout": st.sampled_from(["90s", "2h"])},
+    optional=_optional(approvers=st.just(["user:ann"]), hold=st.just("10s"), message=MESSAGES),
+)
+_ASKING = st.fixed_dictionaries(
+    {"approve_if": st.lists(
+        st.fixed_dictionaries(
+            {"conditions": st.lists(_CONDITIONS, max_size=2)},
+            optional=_optional(reason=MESSAGES) | {"$comment": _COMMENT},
+        ),
+        min_size=1, max_size=2,
+    )},
+    optional=_optional(approval=_TERMS),
+)  # fmt: skip
 _SHARED = _optional(require=_rules(1), deny_if=_rules(0), limits=_limits(), validate=_VALIDATE)
 
 
@@ -148,7 +162,7 @@ def _tool(draw: st.DrawFn) -> dict[str, Any]:
         st.fixed_dictionaries({}, optional={**_SHARED, "$comment": _COMMENT, "wide_numbers": st.booleans()})
     )
     short = draw(st.sampled_from([{}, {"action": "deny", "reason": "never"}, {"rate_limit": "5/hour"}]))
-    return tool | short
+    return tool | short | (draw(_ASKING) if draw(st.booleans()) else {})
 
 
 _METHODS = st.fixed_dictionaries(
@@ -186,12 +200,21 @@ def ostiary(draw: st.DrawFn, *, servers: bool = True) -> dict[str, Any]:
 def _intercept_rule(draw: st.DrawFn, tool: str, number: int) -> dict[str, Any]:
     rule: dict[str, Any] = {"name": draw(MESSAGES)}
     rule |= draw(st.fixed_dictionaries({}, optional=_optional(on_deny=MESSAGES)))
-    kind = draw(st.sampled_from(["deny", "rate", "conditions", "state"]))
+    kind = draw(st.sampled_from(["deny", "rate", "conditions", "state", "asking"]))
     if kind == "deny":
         return rule | {"action": "deny"}
     if kind == "rate":
         return rule | {"rate_limit": f"{number}/{draw(st.sampled_from(['minute', 'hour', 'day']))}"}
     conditions = draw(st.lists(_test(_FIRST), min_size=1, max_size=2))
+    if kind == "asking":
+        timeout = draw(
+            st.fixed_dictionaries({}, optional=_optional(approval_timeout=st.sampled_from(["5m", "2h"])))
+        )
+        return (
+            rule
+            | {"action": "require_approval", **timeout}
+            | ({"conditions": conditions} if draw(st.booleans()) else {})
+        )
     if kind == "state":
         counter = draw(st.sampled_from(["spent", "new\nline", " pad ", "_rate_day"]))
         owner = "_global" if tool == "*" else tool
@@ -232,6 +255,7 @@ def short(draw: st.DrawFn) -> dict[str, Any]:
         ),
         st.fixed_dictionaries({"validate": _VALIDATE}),
         st.fixed_dictionaries({"action": st.just("allow")}),
+        st.fixed_dictionaries({"action": st.just("require_approval")}, optional=_optional(reason=MESSAGES)),
     )
     tool = st.fixed_dictionaries({"rules": st.lists(rules, max_size=3)})
     optional = _optional(

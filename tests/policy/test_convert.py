@@ -50,7 +50,8 @@ def _answer(decision: Decision, *, renamed: bool) -> object:
     charges = [replace(charge, rule="") for charge in decision.charges]
     if renamed:
         charges = [replace(charge, key="", bucket_of="") for charge in charges]
-    return decision.effect, decision.message, charges, decision.unchecked, len(decision.reasons)
+    hold = decision.hold and replace(decision.hold, rules=(), reasons=())
+    return decision.effect, decision.message, charges, decision.unchecked, len(decision.reasons), hold
 
 
 def _assert_alike(raw: bytes, file: str, to: Syntax, arguments: dict[str, Any]) -> None:
@@ -106,6 +107,41 @@ tools:
         conditions: [{path: "state.create_charge.spent\\tx", op: lt, value: 100}]
         state: {counter: "spent\\tx", window: day, increment: 5}
 """
+
+
+def test_approvals_of_intercept_say_what_became_of_their_settings() -> None:
+    """P5.5, P5.6."""
+    raw = b"""\
+version: "1"
+default: deny
+approvals: {default_timeout: 5m, dedupe_window: 1m}
+tools:
+  pay:
+    rules:
+      - {name: large, action: require_approval, conditions: [{path: args.n, op: gt, value: 9}], reason: a lot}
+"""
+    result = converted(raw, file="i.yaml", to="json")
+
+    assert json.loads(result.text)["tools"]["pay"] == {
+        "approve_if": [
+            {
+                "$comment": "large",
+                "conditions": [
+                    {
+                        "any": [
+                            {"path": "args.n", "op": "gt", "value": 9},
+                            {"path": "args.n", "op": "exists", "value": False},
+                        ]
+                    }
+                ],
+                "reason": "a lot",
+            }
+        ],
+        "approval": {"timeout": "5m"},
+    }
+    assert sorted(note.render().partition(":")[2].partition(" note")[0] for note in result.notes) == [
+        "1:1:", "3:35:", "7:9:", "7:9:"
+    ]  # fmt: skip
 
 
 def _notes(raw: bytes, file: str, to: Syntax) -> list[str]:

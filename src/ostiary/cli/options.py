@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import typer
 
+from ostiary.cli.completion import SERVERS
 from ostiary.cli.printable import terminal_json
 from ostiary.store.state import StateDir, find_state, locate
 
@@ -28,6 +30,25 @@ StateOption = Annotated[
     ),
 ]
 FormatOption = Annotated[Format, typer.Option("--format", help="How to print the answer.")]
+ServerOption = Annotated[
+    str,
+    typer.Option(
+        "--server",
+        metavar="NAME",
+        help="Which server's policy, in a file with `servers`.",
+        autocompletion=SERVERS,
+    ),
+]
+PolicyOption = Annotated[
+    Path | None, typer.Option("-p", "--policy", metavar="FILE", help="The policy.", show_default=False)
+]
+ToolsOption = Annotated[
+    Path | None,
+    typer.Option("--tools", metavar="FILE", help="The server's tool list as JSON.", show_default=False),
+]
+MonitorOption = Annotated[
+    bool, typer.Option("--unsafe-monitor", help="Accept `mode: monitor`, which enforces nothing.")
+]
 
 
 def existing_state(option: str | None) -> StateDir:

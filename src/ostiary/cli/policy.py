@@ -7,8 +7,18 @@ from typing import Annotated
 
 import typer
 
-from ostiary.cli.completion import GRANTS, SERVERS, TOOLS
-from ostiary.cli.options import Format, FormatOption, StateOption, print_json
+from ostiary.cli import policy_convert, policy_fmt
+from ostiary.cli.completion import GRANTS, TOOLS
+from ostiary.cli.options import (
+    Format,
+    FormatOption,
+    MonitorOption,
+    PolicyOption,
+    ServerOption,
+    StateOption,
+    ToolsOption,
+    print_json,
+)
 from ostiary.cli.printable import printable, printable_lines, say
 from ostiary.errors import CallerFault
 from ostiary.policy.check import check_against
@@ -29,25 +39,8 @@ from ostiary.wire.strict import Refused, parse_json
 
 app = typer.Typer(help="Check a policy and see what it decides.", no_args_is_help=True)
 
-ServerOption = Annotated[
-    str,
-    typer.Option(
-        "--server",
-        metavar="NAME",
-        help="Which server's policy, in a file with `servers`.",
-        autocompletion=SERVERS,
-    ),
-]
-PolicyOption = Annotated[
-    Path | None, typer.Option("-p", "--policy", metavar="FILE", help="The policy.", show_default=False)
-]
-ToolsOption = Annotated[
-    Path | None,
-    typer.Option("--tools", metavar="FILE", help="The server's tool list as JSON.", show_default=False),
-]
-MonitorOption = Annotated[
-    bool, typer.Option("--unsafe-monitor", help="Accept `mode: monitor`, which enforces nothing.")
-]
+app.command("convert", short_help="Write a policy of any format as Ostiary's own.")(policy_convert.convert)
+app.command("fmt", short_help="Write policies in one style.")(policy_fmt.fmt)
 
 
 @app.command("check", short_help="Say whether a policy is valid, and what it means.")

@@ -7,7 +7,13 @@ from typing import Literal
 
 from ostiary.errors import CallerFault, GatewayFault
 from ostiary.policy.canonical import canonical
-from ostiary.policy.convert.notes import Note, names_of_rules, notes_on_numbers, notes_on_rules
+from ostiary.policy.convert.notes import (
+    Note,
+    names_of_rules,
+    notes_on_approvals,
+    notes_on_numbers,
+    notes_on_rules,
+)
 from ostiary.policy.convert.written import write_policy
 from ostiary.policy.formats.limit import MAX_COUNTER, is_counter
 from ostiary.policy.formats.shape import TableOf
@@ -47,7 +53,7 @@ def converted(raw: bytes, *, file: str, to: Syntax | None = None) -> Converted:
     node = loaded.node
     if format_of(loaded.document) not in _OWN:
         renamed, more = _renamed(policies[""], start)
-        notes += [*notes_on_rules(policies[""], start), *more]
+        notes += [*notes_on_rules(policies[""], start), *notes_on_approvals(node, file), *more]
         policies = {"": renamed}
         node = write_policy(renamed, description=_description(node), comments=names_of_rules(node))
     text = _written(node, syntax)

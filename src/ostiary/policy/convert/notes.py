@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ostiary.policy.convert.written import length
 from ostiary.policy.formats.draft import child
 from ostiary.policy.layout.scalars import in_json
-from ostiary.policy.model import Limit, Place, Policy, Test, ToolRules
+from ostiary.policy.model import AnyOf, Condition, Limit, Place, Policy, Rule, Test, ToolRules
 from ostiary.policy.source import ListNode, MapNode, Node, Scalar, shown
 
 
@@ -40,21 +41,38 @@ def _on_document(policy: Policy) -> Iterator[str]:
         )
     elif policy.format == 3:  # noqa: PLR2004 - the number of the format
         yield f"tools that are not listed: `default: {policy.default}`"
-    old = next(
-        (rule.id for rules in policy.tools.values() for rule in (*rules.require, *rules.deny_if)), None
-    )
+    old = next((rule.id for rules in policy.tools.values() for rule in _rules(rules)), None)
     old = old or next((limit.id for rules in policy.tools.values() for limit in rules.limits), None)
     if old is not None:
         yield f"rules get other ids: records, `explain` and tests no longer say {shown(old)} and the like"
 
 
+def _rules(rules: ToolRules) -> tuple[Rule, ...]:
+    return (*rules.require, *rules.deny_if, *rules.approve_if)
+
+
 def _on_tool(rules: ToolRules) -> Iterator[tuple[str, str]]:
-    for rule in rules.require:
-        if any(isinstance(each, Test) and each.numeric_text for each in rule.conditions):
+    for rule in (*rules.require, *rules.approve_if):
+        if any(_by_text(each) for each in rule.conditions):
             yield rule.id, "compares numeric text as Intercept does: written as `numeric_text: true`"
+    for rule in rules.approve_if:
+        if any(isinstance(each, AnyOf) for each in rule.conditions):
+            yield rule.id, "asks for approval also where the argument is absent: written with `exists`"
+    if rules.approval is not None:
+        seconds = rules.approval.timeout_seconds
+        yield (
+            rules.approval.id,
+            f"how long a request lives: `approval: {{timeout: {length(seconds)}}}` of the tool",
+        )
     for limit in rules.limits:
         for message in _on_limit(limit):
             yield limit.id, message
+
+
+def _by_text(found: Condition) -> bool:
+    if isinstance(found, AnyOf):
+        return any(_by_text(each) for each in found.conditions)
+    return isinstance(found, Test) and found.numeric_text
 
 
 def _on_limit(limit: Limit) -> Iterator[str]:
@@ -78,6 +96,16 @@ def notes_on_numbers(node: Node, file: str) -> list[Note]:
             message = f"the number {shown(current.text)} is now spelt `{in_json(current)}`"
             found.append(Note(Place(file, current.line, current.column), message))
     return sorted(found, key=lambda note: (note.place.line, note.place.column))
+
+
+def notes_on_approvals(node: MapNode, file: str) -> list[Note]:
+    """Settings of Intercept's that have no effect here and are left out."""
+    entry = next((each for each in node.entries if each.key == "approvals"), None)
+    if entry is None or not isinstance(entry.value, MapNode):
+        return []
+    left = [each for each in entry.value.entries if each.key == "dedupe_window"]
+    message = "`dedupe_window` is left out: identical calls always join the request that waits"
+    return [Note(Place(file, each.line, each.column), message) for each in left]
 
 
 def names_of_rules(node: MapNode) -> dict[str, str]:

@@ -14,6 +14,7 @@ from ostiary.policy.layout.scalars import number_text
 from ostiary.policy.model import (
     AllOf,
     AnyOf,
+    Approval,
     Condition,
     Each,
     Limit,
@@ -53,6 +54,8 @@ def _tool(rules: ToolRules, comments: Comments) -> MapNode:
         deny_if=_list([_rule(rule, comments) for rule in rules.deny_if]),
         limits=_list([_limit(limit, comments) for limit in rules.limits]),
         validate=None if rules.validation is None else _validation(rules.validation),
+        approve_if=_list([_asking(rule, comments) for rule in rules.approve_if]),
+        approval=None if rules.approval is None else _terms(rules.approval),
     )
 
 
@@ -72,6 +75,21 @@ def _rule(rule: Rule, comments: Comments) -> MapNode:
         "on_deny": _said(rule.message),
     }
     return _mapping(entries)
+
+
+def _asking(rule: Rule, comments: Comments) -> MapNode:
+    conditions = ListNode(0, 0, tuple(_condition(each) for each in rule.conditions))
+    entries = {
+        "$comment": _said(comments.get(rule.id)),
+        "conditions": conditions,
+        "reason": _said(rule.message),
+    }
+    return _mapping(entries)
+
+
+def _terms(terms: Approval) -> MapNode:
+    """All that formats 2 and 3 say about approvals is how long they live."""
+    return _map(timeout=_text(length(terms.timeout_seconds)))
 
 
 def _condition(found: Condition) -> MapNode:

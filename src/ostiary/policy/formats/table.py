@@ -129,6 +129,7 @@ _RULE: Table = {
 }
 
 _ASKING: Table = {
+    **_COMMENT,
     "conditions": Key(_CONDITIONS, "all of these together; empty means always", required=True),
     "reason": Key(Text(), "why, for the approver"),
     "on_deny": Key(Text(), "the same as `reason`"),

@@ -11,7 +11,7 @@ from ostiary.policy.source import ListNode, MapNode, Node, Scalar
 WIDTH = 110
 """What stands on one line is at most so many characters wide, the indent included."""
 
-_TALL = frozenset({"document", "server", "tool", "all_tools", "rule"})
+_TALL = frozenset({"document", "server", "tool", "all_tools", "rule", "asking"})
 _ANYTHING = Anything()
 
 Tables = Mapping[str, Table]
