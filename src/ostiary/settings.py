@@ -90,6 +90,7 @@ class ProxyOptions:
     token_file: Path | None = None
     unsafe_no_token: bool = False
     unsafe_monitor: bool = False
+    unsafe_skip_tests: bool = False
     allowed_hosts: tuple[str, ...] = ()
     pins: Literal["session", "locked"] = "session"
     durability: Literal["process", "power"] = "process"

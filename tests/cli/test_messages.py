@@ -17,6 +17,7 @@ COMMANDS = [
     ("policy",),
     ("policy", "check"),
     ("policy", "explain"),
+    ("policy", "test"),
     ("policy", "convert"),
     ("policy", "fmt"),
     ("policy", "schema"),

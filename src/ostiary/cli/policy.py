@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ostiary.cli import policy_convert, policy_fmt
+from ostiary.cli import policy_convert, policy_fmt, policy_tests
 from ostiary.cli.completion import GRANTS, TOOLS
 from ostiary.cli.options import (
     Format,
@@ -26,7 +27,7 @@ from ostiary.policy.compile import compile_policy
 from ostiary.policy.decide import decide
 from ostiary.policy.decision import Question
 from ostiary.policy.definition import Catalogue
-from ostiary.policy.diagnostic import Diagnostic
+from ostiary.policy.diagnostic import Diagnostic, PolicyError
 from ostiary.policy.explain import explain as explained
 from ostiary.policy.explain import explain_lines
 from ostiary.policy.jsonschema_export import schema as policy_schema
@@ -34,11 +35,13 @@ from ostiary.policy.load import load_text
 from ostiary.policy.model import Document
 from ostiary.policy.understanding import understood
 from ostiary.proxy.policy_file import policy_for, read_policy
+from ostiary.proxy.tests_file import find_tests, read_test_file
 from ostiary.proxy.tool_file import read_tools
 from ostiary.wire.strict import Refused, parse_json
 
 app = typer.Typer(help="Check a policy and see what it decides.", no_args_is_help=True)
 
+app.command("test", short_help="Decide the calls in a tests file and compare.")(policy_tests.run)
 app.command("convert", short_help="Write a policy of any format as Ostiary's own.")(policy_convert.convert)
 app.command("fmt", short_help="Write policies in one style.")(policy_fmt.fmt)
 
@@ -64,15 +67,20 @@ def check(
     found, diagnostics = load_text(read_policy(file), file=str(file), unsafe_monitor=unsafe_monitor)
     if found is not None and tools is not None:
         diagnostics = [*diagnostics, *_against(found, read_tools(tools))]
+    path, count, problems = _tests_of(file)
+    diagnostics = [*diagnostics, *problems]
     ok = found is not None and not any(item.severity == "error" for item in diagnostics)
     meaning = understood(found).split("\n") if found is not None and ok else []
     if format_ is Format.json:
         shown = [_as_json(item) for item in diagnostics]
-        print_json({"v": 1, "ok": ok, "diagnostics": shown, "understood": meaning})
+        tests = None if path is None else {"file": str(path), "count": count}
+        print_json({"v": 1, "ok": ok, "diagnostics": shown, "understood": meaning, "tests": tests})
     else:
         for item in diagnostics:
             typer.echo(printable_lines(item.render()), err=True)
         say(meaning)
+        if path is not None and not problems:
+            say([f"{count:,} tests in {path}, not run here: see `ostiary policy test`"])
         if not ok:
             typer.echo(printable(f"{file}: not valid"), err=True)
     raise typer.Exit(0 if ok else 1)
@@ -138,6 +146,17 @@ def _arguments(text: str) -> dict[str, object]:
             "--args: expected a JSON object", hint="""for example --args '{"path": "/tmp/x"}'"""
         )
     return dict(value)
+
+
+def _tests_of(policy: Path) -> tuple[Path | None, int, Sequence[Diagnostic]]:
+    """The tests beside a policy: file, number of calls, and what is wrong with the file."""
+    path = find_tests(policy)
+    if path is None:
+        return None, 0, ()
+    try:
+        return path, len(read_test_file(path).cases), ()
+    except PolicyError as error:
+        return path, 0, error.diagnostics
 
 
 def _against(found: Document, catalogue: Catalogue) -> list[Diagnostic]:

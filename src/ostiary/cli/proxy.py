@@ -184,6 +184,10 @@ _OPTIONS: tuple[_Option, ...] = (
         ("--unsafe-monitor",),
         {"action": "store_true", "help": "accept `mode: monitor`, which enforces nothing"},
     ),
+    (
+        ("--unsafe-skip-tests",),
+        {"action": "store_true", "help": "put a policy in force without running the tests beside it"},
+    ),
 )
 
 
@@ -257,6 +261,7 @@ def read_options(arguments: Sequence[str]) -> ProxyOptions:
         token_file=given.token_file,
         unsafe_no_token=given.unsafe_no_token,
         unsafe_monitor=given.unsafe_monitor,
+        unsafe_skip_tests=given.unsafe_skip_tests,
         allowed_hosts=tuple(given.allowed_host or ()),
         pins=given.pins,
         durability=given.durability,

@@ -80,6 +80,10 @@ CODES: Mapping[str, str] = MappingProxyType(
         "uncounted-state": "a counter that no `lte` or `lt` of the same rule reads would never be counted",
         "foreign-counter": "a rule can only read the counter that it keeps itself",
         "shared-timeout": "requests of one tool share one time-out, and its rules name several",
+        # Tests
+        "unknown-variable": "a test names a variable that its `matrix` does not have",
+        "matrix-too-large": "the tests make more calls, or larger ones, than can be tested",
+        "unknown-server": "a test does not say, or not rightly, which server's policy it is about",
         # Against a server's tools
         "unknown-tool": "the server has no such tool",
         "unknown-argument": "the tool's schema has no such argument",

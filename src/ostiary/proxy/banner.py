@@ -46,6 +46,8 @@ def describe(options: ProxyOptions, server: str, policy: Compiled | None) -> Ban
     unsafe: list[str] = []
     if options.unsafe_no_token:
         unsafe.append("--unsafe-no-token: every local process may call")
+    if options.unsafe_skip_tests:
+        unsafe.append("--unsafe-skip-tests: the tests of the policy are not run")
     if policy is not None and policy.monitor:
         unsafe.append("mode: monitor: nothing is enforced")
     if policy is not None and policy.policy.implied_default:

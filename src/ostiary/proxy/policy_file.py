@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -11,13 +12,18 @@ from pathlib import Path
 from ostiary.errors import CallerFault
 from ostiary.policy.charges import Conceal, conceal_by_digest
 from ostiary.policy.compile import Compiled, compile_policy
-from ostiary.policy.diagnostic import Diagnostic
+from ostiary.policy.diagnostic import Diagnostic, PolicyError
 from ostiary.policy.load import load_text
 from ostiary.policy.model import Document, Policy
 from ostiary.proxy.desk import Desk
 from ostiary.proxy.reload import read_bounded
+from ostiary.proxy.tests_name import tests_beside
 
 log = logging.getLogger("ostiary.policy")
+
+
+class UntestedFault(CallerFault):
+    """The policy is valid, and its tests fail or cannot be run."""
 
 
 def read_policy(path: Path) -> bytes:
@@ -34,11 +40,19 @@ def read_policy(path: Path) -> bytes:
 
 
 def activate(
-    content: bytes, *, file: str, server: str, unsafe_monitor: bool, conceal: Conceal = conceal_by_digest
+    content: bytes,
+    *,
+    file: str,
+    server: str,
+    unsafe_monitor: bool,
+    unsafe_skip_tests: bool = False,
+    conceal: Conceal = conceal_by_digest,
 ) -> Compiled:
-    """Check and compile a policy for `server`. Raises CallerFault with every error in it.
+    """Check, test and compile a policy for `server`. Raises CallerFault with every error in it.
 
-    `conceal` makes what counter keys show of argument values, since they are kept in records.
+    The tests are those in the file beside `file`; one that fails keeps the policy from being put in
+    force, unless `unsafe_skip_tests`. `conceal` makes what counter keys show of argument values, since
+    they are kept in records.
     """
     document, diagnostics = load_text(content, file=file, unsafe_monitor=unsafe_monitor)
     errors = [item for item in diagnostics if item.severity == "error"]
@@ -46,7 +60,26 @@ def activate(
         raise CallerFault("the policy was not activated\n" + render(errors))
     for warning in diagnostics:
         log.warning("%s", warning.render())
-    return compile_policy(policy_for(document, server), conceal=conceal)
+    policy = policy_for(document, server)
+    if not unsafe_skip_tests:
+        _test(document, Path(file))
+    return compile_policy(policy, conceal=conceal)
+
+
+def _test(document: Document, file: Path) -> None:
+    """Run the tests beside `file`, if there are any. Raises UntestedFault."""
+    if not any(map(os.path.lexists, tests_beside(file))):
+        return
+    from ostiary.proxy.tests_file import prove  # noqa: PLC0415 - most gates have no tests, and start often
+
+    try:
+        prove(document, file)
+    except PolicyError as error:
+        raise UntestedFault(
+            "the policy was not activated: its tests are not valid\n" + render(error.diagnostics)
+        ) from error
+    except CallerFault as error:
+        raise UntestedFault(f"the policy was not activated: {error.message}", hint=error.hint) from error
 
 
 def policy_for(document: Document, server: str) -> Policy:
@@ -72,13 +105,21 @@ class Reloader:
     """Puts a changed policy in force, or keeps the old one and says why."""
 
     def __init__(
-        self, desk: Desk, *, file: Path, server: str, unsafe_monitor: bool, conceal: Conceal
+        self,
+        desk: Desk,
+        *,
+        file: Path,
+        server: str,
+        unsafe_monitor: bool,
+        unsafe_skip_tests: bool = False,
+        conceal: Conceal,
     ) -> None:
         self._desk = desk
         self._conceal = conceal
         self._file = file
         self._server = server
         self._unsafe_monitor = unsafe_monitor
+        self._unsafe_skip_tests = unsafe_skip_tests
         self._turn = 0
 
     def __call__(self, content: bytes) -> None:
@@ -94,6 +135,7 @@ class Reloader:
                 file=str(self._file),
                 server=self._server,
                 unsafe_monitor=self._unsafe_monitor,
+                unsafe_skip_tests=self._unsafe_skip_tests,
                 conceal=self._conceal,
             )
         except CallerFault as fault:
@@ -105,7 +147,9 @@ class Reloader:
         read = reading.result()
         if isinstance(read, CallerFault):
             log.warning("%s; the policy in force stays", read.message)
-            self._desk.note("policy-rejected", str(self._file), reasons=("the changed file is not valid",))
+            tested = isinstance(read, UntestedFault)
+            reason = "a test of the changed file fails" if tested else "the changed file is not valid"
+            self._desk.note("policy-rejected", str(self._file), reasons=(reason,))
         elif self._desk.policy is None or read.revision != self._desk.policy.revision:
             before, self._desk.policy = self._desk.policy, read
             self._desk.note("policy-activated", str(self._file))

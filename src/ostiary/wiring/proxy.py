@@ -91,6 +91,7 @@ def read_and_activate(options: ProxyOptions, server: str, conceal: Conceal) -> t
         file=str(options.policy),
         server=server,
         unsafe_monitor=options.unsafe_monitor,
+        unsafe_skip_tests=options.unsafe_skip_tests,
         conceal=conceal,
     )
     return content, compiled
@@ -201,6 +202,11 @@ def _watch(
     if options.policy is None or policy is None:
         return None
     reloader = Reloader(
-        desk, file=options.policy, server=server, unsafe_monitor=options.unsafe_monitor, conceal=conceal
+        desk,
+        file=options.policy,
+        server=server,
+        unsafe_monitor=options.unsafe_monitor,
+        unsafe_skip_tests=options.unsafe_skip_tests,
+        conceal=conceal,
     )
     return Watch(loop, options.policy, policy[0], reloader)
