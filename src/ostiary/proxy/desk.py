@@ -139,7 +139,9 @@ class Desk:
             stopped=self.stops.covering(grant.name),
         )
 
-    def note(self, kind: str, note: str, *, grant: str = "", reasons: Sequence[str] = ()) -> None:
+    def note(
+        self, kind: str, note: str = "", *, grant: str = "", reasons: Sequence[str] = (), approval: str = ""
+    ) -> None:
         """Write an event row that nothing waits for."""
         record = Record(
             id=self.mint(),
@@ -151,6 +153,7 @@ class Desk:
             reasons=tuple(reasons),
             revision=self.policy.revision if self.policy else "",
             note=note,
+            approval=approval,
         )
         self.journal.submit(Entry(record), _ignore)
 

@@ -178,7 +178,8 @@ def read_private(path: Path) -> bytes:
         mode = path.stat().st_mode
         content = path.read_bytes()
     except OSError as error:
-        raise _fault(path, error) from error
+        reason = (error.strerror or type(error).__name__).lower()
+        raise CallerFault(f"cannot read `{path}`: {reason}") from error
     if mode & 0o077:
         raise CallerFault(f"others can read or write `{path}`", hint=f"chmod 600 {path}")
     return content

@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from ostiary.errors import CallerFault
+from ostiary.errors import CallerFault, GatewayFault
 from ostiary.policy.compile import Compiled
 from ostiary.policy.reach import needs_approvers
 from ostiary.proxy.approvals.webhook import MIN_SECRET, Webhook
 from ostiary.proxy.desk import Desk
-from ostiary.proxy.http.client import HttpUpstream, read_address
+from ostiary.proxy.http.client import Address, HttpUpstream, read_address
 from ostiary.proxy.http.egress import EgressProxy, egress_for
 from ostiary.settings import ProxyOptions
 from ostiary.store.state import read_private
@@ -35,9 +35,10 @@ def prepare_hook(options: ProxyOptions, environ: Mapping[str, str], now: Callabl
     secret = read_private(options.webhook_secret_file).strip()
     if len(secret) < MIN_SECRET:
         raise CallerFault(
-            f"the secret in `{options.webhook_secret_file}` is too short", hint="use 32 random bytes"
+            f"the secret in `{options.webhook_secret_file}` has fewer than {MIN_SECRET} bytes",
+            hint="make one: head -c 32 /dev/urandom | base64",
         )
-    address = read_address(options.webhook)
+    address = _address(options.webhook)
     tls: ssl.SSLContext | None = None
     if address.secure:
         from ostiary.proxy.tls import upstream_context
@@ -45,6 +46,15 @@ def prepare_hook(options: ProxyOptions, environ: Mapping[str, str], now: Callabl
         tls, _ = upstream_context(options.upstream_ca, None, environ, now())
     scheme = "https" if address.secure else "http"
     return Hook(options.webhook, secret, tls, egress_for(scheme, address.host, address.port, environ))
+
+
+def _address(url: str) -> Address:
+    """The parts of the URL. Raises CallerFault, in the words of the option."""
+    try:
+        return read_address(url)
+    except GatewayFault as fault:
+        said = fault.message.replace("the upstream url", "--approval-webhook: the url", 1)
+        raise CallerFault(said, hint="for example https://hooks.example.org/approvals") from None
 
 
 def hook_up(hook: Hook | None, desk: Desk) -> Webhook | None:
@@ -56,7 +66,7 @@ def hook_up(hook: Hook | None, desk: Desk) -> Webhook | None:
         hook.secret,
         clock=desk.clock,
         mint=desk.mint,
-        given_up=lambda approval, problem: desk.note("webhook-failed", approval, reasons=(problem,)),
+        given_up=lambda approval, problem: desk.note("webhook-failed", approval=approval, reasons=(problem,)),
     )
     desk.room.told = webhook
     return webhook

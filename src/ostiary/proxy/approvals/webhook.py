@@ -19,13 +19,13 @@ from datetime import UTC, datetime
 import msgspec
 
 from ostiary.approvals.request import Standing
-from ostiary.errors import GatewayFault, UpstreamFault
+from ostiary.errors import UpstreamFault
 from ostiary.proxy.exchange import Flow, Head, Upstream, UpstreamRequest
 
 log = logging.getLogger("ostiary.approvals")
 
 MAX_QUEUED = 256
-"""Events that wait to be sent; the oldest is given up for a newer one."""
+"""Events that wait to be sent, or sent again; the oldest is given up for a newer one."""
 
 AT_ONCE = 4
 WAITS = (1.0, 5.0, 30.0)
@@ -38,17 +38,27 @@ SECOND = 1_000_000
 MIN_SECRET = 16
 """Bytes that a secret has at least."""
 
+STOPPED = "the gate stopped"
+
 _encode = msgspec.json.Encoder().encode
 
 
-class Delivery(msgspec.Struct):
-    """One event on its way."""
+class Patience(msgspec.Struct, frozen=True):
+    """Seconds that one try may take, and seconds before each further one."""
+
+    one_try: float = PATIENCE
+    waits: tuple[float, ...] = WAITS
+
+
+class Delivery(msgspec.Struct, eq=False):
+    """One event on its way. `again` is set while it waits to be sent once more."""
 
     id: str
     event: str
     approval: str
     body: bytes
     tried: int = 0
+    again: asyncio.TimerHandle | None = None
 
 
 class Webhook:
@@ -62,15 +72,17 @@ class Webhook:
         clock: Callable[[], int],
         mint: Callable[[], str],
         given_up: Callable[[str, str], None],
+        patience: Patience | None = None,
     ) -> None:
         self._upstream = upstream
         self._secret = secret
         self._clock = clock
         self._mint = mint
         self._given_up = given_up
+        self._patience = patience or Patience()
         self._queue: deque[Delivery] = deque()
+        self._later: dict[Delivery, None] = {}  # in the order in which they failed
         self._flying = 0
-        self._timers: set[asyncio.TimerHandle] = set()
         self._closed = False
 
     def __call__(self, event: str, standing: Standing) -> None:
@@ -80,17 +92,16 @@ class Webhook:
         delivery_id, name = self._mint().replace("ev_", "dlv_"), f"approval.{event}"
         body = _encode(described(name, delivery_id, standing, self._clock()))
         self._queue.append(Delivery(delivery_id, name, standing.request.id, body))
-        if len(self._queue) > MAX_QUEUED:
-            self._give_up(self._queue.popleft(), "too many events wait to be sent")
         self._send()
+        self._stay_bounded()
 
     async def close(self) -> None:
         """Stop; what is not delivered is recorded as given up."""
         self._closed = True
-        for timer in self._timers:
-            timer.cancel()
+        while self._later:
+            self._give_up(self._awake(next(iter(self._later))), STOPPED)
         while self._queue:
-            self._give_up(self._queue.popleft(), "the gate stopped")
+            self._give_up(self._queue.popleft(), STOPPED)
         await self._upstream.close()
 
     # Inside.
@@ -100,33 +111,48 @@ class Webhook:
             delivery = self._queue.popleft()
             self._flying += 1
             delivery.tried += 1
-            attempt = _Attempt(lambda problem, one=delivery: self._ended(one, problem))
+            attempt = _Attempt(
+                self._patience.one_try, lambda problem, one=delivery: self._ended(one, problem)
+            )
             headers = (
                 (b"content-type", b"application/json"),
                 (b"ostiary-event", delivery.event.encode()),
                 (b"ostiary-signature", signature(self._secret, self._clock() // SECOND, delivery.body)),
             )
-            try:
-                attempt.begin(self._upstream.send(UpstreamRequest("POST", headers, delivery.body), attempt))
-            except GatewayFault as fault:
-                attempt.end_with(fault.message)
+            attempt.begin(self._upstream.send(UpstreamRequest("POST", headers, delivery.body), attempt))
 
     def _ended(self, delivery: Delivery, problem: str) -> None:
         self._flying -= 1
-        if problem and not self._closed and delivery.tried <= len(WAITS):
-            self._later(WAITS[delivery.tried - 1], delivery)
+        waits = self._patience.waits
+        if self._closed and problem:
+            self._give_up(delivery, STOPPED)
+        elif problem and delivery.tried <= len(waits):
+            self._put_off(waits[delivery.tried - 1], delivery)
         elif problem:
             self._give_up(delivery, problem)
         self._send()
 
-    def _later(self, seconds: float, delivery: Delivery) -> None:
+    def _put_off(self, seconds: float, delivery: Delivery) -> None:
         def again() -> None:
-            self._timers.discard(timer)
-            self._queue.append(delivery)
+            self._queue.append(self._awake(delivery))
             self._send()
 
-        timer = asyncio.get_running_loop().call_later(seconds, again)
-        self._timers.add(timer)
+        delivery.again = asyncio.get_running_loop().call_later(seconds, again)
+        self._later[delivery] = None
+        self._stay_bounded()
+
+    def _stay_bounded(self) -> None:
+        if len(self._queue) + len(self._later) > MAX_QUEUED:
+            oldest = self._awake(next(iter(self._later))) if self._later else self._queue.popleft()
+            self._give_up(oldest, "too many events wait to be sent")
+
+    def _awake(self, delivery: Delivery) -> Delivery:
+        """Let `delivery` wait no longer."""
+        del self._later[delivery]
+        if delivery.again is not None:
+            delivery.again.cancel()
+            delivery.again = None
+        return delivery
 
     def _give_up(self, delivery: Delivery, problem: str) -> None:
         log.warning("the webhook was not told of %s %s: %s", delivery.event, delivery.approval, problem)
@@ -179,10 +205,11 @@ def _stamp(microseconds: int) -> str:
 class _Attempt:
     """A sink that only wants the status; `done` gets a problem in words, or nothing."""
 
-    def __init__(self, done: Callable[[str], None]) -> None:
+    def __init__(self, seconds: float, done: Callable[[str], None]) -> None:
         self._done: Callable[[str], None] | None = done
         self._flow: Flow | None = None
-        self._timer = asyncio.get_running_loop().call_later(PATIENCE, self._late)
+        self._seconds = seconds
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._late)
 
     def begin(self, flow: Flow) -> None:
         """The try is under way."""
@@ -197,7 +224,7 @@ class _Attempt:
     def end(self) -> None: ...
 
     def fault(self, fault: UpstreamFault) -> None:
-        self.end_with(fault.message)
+        self.end_with(fault.message.replace("the upstream", "the receiver", 1))
 
     def end_with(self, problem: str) -> None:
         """The try is over."""
@@ -207,7 +234,7 @@ class _Attempt:
             done(problem)
 
     def _late(self) -> None:
-        self._drop(f"no answer within {PATIENCE:.0f} seconds")
+        self._drop(f"no answer within {self._seconds:g} seconds")
 
     def _drop(self, problem: str) -> None:
         if self._flow is not None:
