@@ -61,6 +61,7 @@ class Told:
 
     def __init__(self, receiver: Upstream, client: HttpUpstream, patience: Patience) -> None:
         self.receiver = receiver
+        self.name = client.name
         self.given_up: list[tuple[str, str]] = []
         self.minted = 0
         self.hook = Webhook(
@@ -205,8 +206,8 @@ def test_a_receiver_that_never_answers_is_given_up_after_the_tries(run, caplog) 
 def test_a_redirect_is_a_failure_and_never_followed(run) -> None:
     async def main() -> None:
         async with told(accept) as elsewhere:
-            port = elsewhere.hook._upstream.name  # type: ignore[attr-defined]
-            moved = b"HTTP/1.1 302 Found\r\nlocation: http://%b/\r\ncontent-length: 0\r\n\r\n" % port.encode()
+            there = elsewhere.name.encode()
+            moved = b"HTTP/1.1 302 Found\r\nlocation: http://%b/\r\ncontent-length: 0\r\n\r\n" % there
             async with told(answering(moved)) as gate:
                 gate.hook("approved", STANDINGS["approved"])
                 await until(lambda: gate.given_up)

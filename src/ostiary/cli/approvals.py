@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ostiary.approvals.request import Standing, Verdict
+from ostiary.approvals.request import Request, Standing, Verdict
 from ostiary.cli.asked import as_json, list_lines, show_lines
 from ostiary.cli.options import Format, FormatOption, StateOption, existing_state, print_json
 from ostiary.errors import CallerFault
@@ -173,7 +173,8 @@ def watch(
 ) -> None:
     """Show the calls that wait as a live page, each exactly as it would be sent on, and answer them by key.
 
-    The key is unlocked once, at the start.
+    Approving takes that the end of the request has been on the screen. The key is unlocked once, at
+    the start.
 
     Exit status: 0 left, 2 could not run.
     """
@@ -197,13 +198,12 @@ class _Desk:
     def open_requests(self) -> list[Standing]:
         return desk.standings(self._state, MAX_LISTED, open_only=True)
 
-    def call_of(self, request_id: str) -> bytes | None:
-        found = desk.look_up(self._state, request_id)
-        return None if found is None else found[1]
+    def look_up(self, request_id: str) -> tuple[Standing, bytes | None] | None:
+        return desk.look_up(self._state, request_id)
 
-    def answer(self, request_id: str, verdict: Verdict, note: str) -> str:
-        outcome = desk.resolve(self._state, request_id, verdict, note, self._key)
-        return f"{request_id}: not changed: {outcome}" if isinstance(outcome, str) else _said(outcome)
+    def answer(self, request: Request, verdict: Verdict, note: str) -> str:
+        outcome = desk.resolve(self._state, request.id, verdict, note, self._key, shown=request)
+        return f"{request.id}: not changed: {outcome}" if isinstance(outcome, str) else _said(outcome)
 
 
 def _said(outcome: Standing) -> str:

@@ -144,14 +144,24 @@ def duration(microseconds: int) -> str:
 
 
 def clock(microseconds: int) -> str:
-    """A moment for people, in UTC."""
-    return datetime.fromtimestamp(microseconds / SECOND, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    """A moment for people, in UTC; the number itself when it is no time that there is."""
+    moment = _moment(microseconds)
+    return str(microseconds) if moment is None else moment.strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def stamp(microseconds: int) -> str:
-    """A moment for programs (RFC 3339)."""
-    moment = datetime.fromtimestamp(microseconds / SECOND, UTC)
+    """A moment for programs (RFC 3339); the number itself when it is no time that there is."""
+    moment = _moment(microseconds)
+    if moment is None:
+        return str(microseconds)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _moment(microseconds: int) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(microseconds / SECOND, UTC)
+    except (OverflowError, ValueError, OSError):
+        return None
 
 
 def _agreeing(standing: Standing) -> frozenset[str]:

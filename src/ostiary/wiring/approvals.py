@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import sqlite3
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ostiary.approvals import lifecycle
-from ostiary.approvals.request import MAX_NOTE, Resolution, Standing, Verdict
+from ostiary.approvals.request import MAX_NOTE, Request, Resolution, Standing, Verdict
 from ostiary.approvals.statement import Approver, about_verdict
 from ostiary.approvals.step import Resolve, Stepped, Unchanged
 from ostiary.audit.record import Record
@@ -17,7 +20,7 @@ from ostiary.errors import CallerFault, GatewayFault
 from ostiary.proxy.mint import Mint
 from ostiary.store import approvals, approvers
 from ostiary.store.clock import BootClock
-from ostiary.store.connection import connect_to_read
+from ostiary.store.connection import connect_to_read, database_fault
 from ostiary.store.keys import load_keys
 from ostiary.store.opening import open_store
 from ostiary.store.sqlite import SqliteStore
@@ -28,13 +31,22 @@ def standings(state: StateDir, most: int, *, open_only: bool) -> list[Standing]:
     """The newest requests, the newest first; `open_only` leaves out what is over by now."""
     if not state.database.exists():
         return []
-    connection = connect_to_read(state.database)
-    try:
+    with _reading(state) as connection:
         found = approvals.newest(connection, most, open_only=open_only)
-    finally:
-        connection.close()
     now = BootClock().now()
     return [one for one in found if not open_only or lifecycle.at(one, now).state in lifecycle.OPEN]
+
+
+@contextmanager
+def _reading(state: StateDir) -> Generator[sqlite3.Connection, None, None]:
+    """A connection for a moment. Raises GatewayFault where the database cannot be read."""
+    connection = connect_to_read(state.database)
+    try:
+        yield connection
+    except sqlite3.Error as error:
+        raise database_fault(state.database, error) from error
+    finally:
+        connection.close()
 
 
 def look_up(state: StateDir, request_id: str) -> tuple[Standing, bytes | None] | None:
@@ -44,24 +56,29 @@ def look_up(state: StateDir, request_id: str) -> tuple[Standing, bytes | None] |
     """
     if not state.database.exists():
         return None
-    connection = connect_to_read(state.database)
-    try:
+    with _reading(state) as connection:
         standing = approvals.find(connection, request_id)
         if standing is None:
             return None
         sealed = approvals.sealed_call(connection, request_id)
-    finally:
-        connection.close()
     keys = load_keys(state)
     table = approvals.ApprovalTable(keys.approvals, keys.audit)
     return standing, None if sealed is None else table.unseal(sealed, standing.request)
 
 
 def resolve(
-    state: StateDir, request_id: str, verdict: Verdict, note: str, key: Ed25519PrivateKey
+    state: StateDir,
+    request_id: str,
+    verdict: Verdict,
+    note: str,
+    key: Ed25519PrivateKey,
+    *,
+    shown: Request | None = None,
 ) -> Standing | str:
     """Answer a request as the approver whose key this is: how it stands then, or why it was not changed.
 
+    `shown` is what the approver has seen; another request under the same id is not answered, since
+    whoever can write to the state directory could put one there.
     Raises CallerFault for a key that is nobody's or a note that is too long, GatewayFault when the
     answer cannot be stored.
     """
@@ -72,6 +89,8 @@ def resolve(
     if found is None:
         return f"there is no request `{request_id}`"
     standing, _ = found
+    if shown is not None and standing.request != shown:
+        return "somebody changed it in the store after it was shown"
     as_owner(state)
     store = open_store(state)
     try:
