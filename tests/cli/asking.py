@@ -36,6 +36,14 @@ class Asking:
         self.store: SqliteStore = open_store(self.state)
         self.asked = 0
 
+    @classmethod
+    def of(cls, state: Path) -> Asking:
+        """A state folder that has its approver already."""
+        made = cls.__new__(cls)
+        made.state, made.asked = open_state(state), 0
+        made.store = open_store(made.state)
+        return made
+
     def ask(self, tool: str, arguments: Mapping[str, Any] | None = None, **more: Any) -> str:
         """A gate asks for a call; the id of the request."""
         self.asked += 1
@@ -43,7 +51,8 @@ class Asking:
         number = f"{self.asked:026}"
         lasts = more.pop("lasts", 1_800) * SECOND
         request = Request(
-            id=f"apr_{number}", grant=more.pop("grant", f"g{self.asked}"), principal="grant:g",
+            id=f"apr_{number}", grant=more.pop("grant", f"g{self.asked}"),
+            principal=more.pop("principal", "grant:g"),
             server="files", tool=tool, definition="", revision="sha256:" + "ab" * 32, digest="", asked=now,
             expires=now + int(lasts), evaluation=f"ev_{number}", **more,
         )  # fmt: skip

@@ -335,11 +335,7 @@ def test_it_survives_a_database_that_is_gone_damaged_and_back(asking: Asking) ->
         terminal.until(lambda: terminal.shows("cannot use"))
         press(terminal, DOWN, END, b"a", b"\r")
         database.unlink()
-        again = Asking.__new__(Asking)
-        again.__dict__ = {**asking.__dict__, "asked": 7}
-        from ostiary.store.opening import open_store
-
-        again.store = open_store(asking.state)
+        again = Asking.of(asking.state.path)
         request = again.ask("fresh")
         terminal.until(lambda: terminal.shows(f"request    {request}"))
         again.store.close()

@@ -8,13 +8,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.docs.markdown import fences
+from tests.docs.markdown import Fence, fences
 
 BOUND = 30
 """Seconds one command may take: each starts an interpreter, and eleven calls are one command."""
 
 _VARIABLE = [
     (re.compile(r"ev_[0-9A-Z]{26}"), "EVALUATION"),
+    (re.compile(r"apr_[0-9A-Z]{26}"), "APPROVAL"),
+    (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"), "TIME"),
+    (re.compile(r" *\b\d+ (m \d+ s|min|s)\b"), " DURATION"),
+    (re.compile(r"/\S*/keys/approver"), "KEY"),
     (re.compile(r"sha256:[0-9a-f]{64}"), "SHA256"),
     (re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+(Z|[+-]\d\d:\d\d)"), "TIME"),
     (re.compile(r'"day_of_week": "\w+", "is_dst": \w+'), "DAY"),
@@ -35,9 +39,9 @@ class Typed:
     shown: str
 
 
-def typed(page: Path) -> Iterator[Typed]:
-    """Every command of the `console` blocks of `page`, in order."""
-    for fence in fences(page):
+def typed(page: Path, *chosen: Fence) -> Iterator[Typed]:
+    """Every command of the `console` blocks of `page`, or of those `chosen`, in order."""
+    for fence in chosen or fences(page):
         if fence.label != "console":
             continue
         before, *parts = re.split(r"^\$ ", fence.text, flags=re.MULTILINE)
@@ -61,7 +65,7 @@ def normal(text: str) -> str:
     """`text` without what differs from one run to the next."""
     for pattern, name in _VARIABLE:
         text = pattern.sub(name, text)
-    return text.strip("\n")
+    return "\n".join(line.rstrip() for line in text.strip("\n").split("\n"))
 
 
 def agrees(shown: str, came: str) -> bool:
