@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -136,6 +137,47 @@ def test_a_receiver_hears_of_a_call_from_the_question_to_its_use(tmp_path: Path)
     ]
     assert {one["approval"]["id"] for one in documents} == {request}
     assert all(b"never-told-to-anybody" not in body for _, body in heard)
+
+
+def request_of(answer: dict[str, Any]) -> str:
+    return answer["_meta"]["io.ostiary/decision"]["approval"]["id"]
+
+
+def test_an_approval_is_for_one_call_with_these_arguments_and_for_one_use(tmp_path: Path) -> None:
+    """P5.7, P5.8, P5.9: other arguments are another request; an identical call joins, then passes once."""
+    state = world.state_folder(tmp_path)
+    file = approver(tmp_path, state)
+    with receiving() as (port, _):
+        gate = Proxied(tmp_path, state, "--approval-webhook", f"http://127.0.0.1:{port}/")
+        request = request_of(gate.call(1, path="a", n="1"))
+        assert request_of(gate.call(2, n="1", path="a")) == request
+        other = request_of(gate.call(3, path="b", n="1"))
+        assert other != request
+        done = world.ostiary("approvals", "resolve", request, "--approve", *file, state=state)
+        assert done.returncode == 0, done.stderr
+
+        assert request_of(gate.call(4, path="b", n="1")) == other
+        assert gate.call(5, n="1", path="a")["content"][0]["text"] == "done"
+        assert request_of(gate.call(6, path="a", n="1")) not in {request, other}
+        gate.end()
+
+
+def test_a_row_that_calls_itself_approved_lets_nothing_pass(tmp_path: Path) -> None:
+    """P5.10: what the store says of itself counts for nothing without a signature."""
+    state = world.state_folder(tmp_path)
+    approver(tmp_path, state)
+    with receiving() as (port, _):
+        gate = Proxied(tmp_path, state, "--approval-webhook", f"http://127.0.0.1:{port}/")
+        request = request_of(gate.call(1, path="a"))
+        connection = sqlite3.connect(state / "ostiary.db", isolation_level=None)
+        connection.execute("UPDATE approvals SET state = 'approved' WHERE id = ?", (request,))
+        connection.close()
+
+        answer = gate.call(2, path="a")
+
+        assert answer["isError"] is True
+        assert "does not count" in answer["content"][0]["text"]
+        gate.end()
 
 
 def test_a_receiver_that_is_gone_holds_up_nothing_and_leaves_a_record(tmp_path: Path) -> None:

@@ -138,6 +138,8 @@ def test_an_approved_one_that_nobody_used_expires_too(monkeypatch) -> None:
 
 
 def test_another_policy_cancels_what_the_former_asked_for(monkeypatch) -> None:
+    """P5.9: what was asked under another revision is over."""
+
     async def main(world: World) -> None:
         world.ask(request("apr_old", "r1"))
         world.ask(request("apr_new", "r2"))
