@@ -39,6 +39,7 @@ class PseudoTerminal:
         self.resize(columns, rows)
         self.before = termios.tcgetattr(self._theirs)
         self.output = ""
+        self._closed = False
         self._bytes = b""
         self.process = subprocess.Popen(
             [sys.executable, "-c", _TAKE, *command],
@@ -54,8 +55,8 @@ class PseudoTerminal:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
-        os.close(self._ours)
-        os.close(self._theirs)
+        if not self._closed:
+            self.hang_up()
 
     def resize(self, columns: int, rows: int) -> None:
         """Give the terminal another size; the kernel tells the program."""
@@ -96,6 +97,12 @@ class PseudoTerminal:
     def settings(self) -> list[Any]:
         """How the terminal is set up now."""
         return termios.tcgetattr(self._theirs)
+
+    def hang_up(self) -> None:
+        """Close the window."""
+        os.close(self._theirs)
+        os.close(self._ours)
+        self._closed = True
 
     def interrupt(self) -> None:
         """Press Ctrl-C."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ostiary.audit.record import Record
@@ -28,13 +28,15 @@ def outcome(latency: int) -> Record:
     return Record(id="ev", ts=NOW, kind="outcome", status="ok", latency_us=latency)
 
 
-@given(st.lists(st.integers(0, 2 * HOUR), max_size=60))
-def test_a_minute_holds_what_is_younger_than_a_minute(ages: list[int]) -> None:
+@given(st.lists(st.integers(0, 2 * MINUTE), max_size=60), st.integers(0, SLOT - 1))
+@example([MINUTE + 1], SLOT // 2)
+@example([MINUTE - SLOT - 1], SLOT // 2)
+def test_a_minute_holds_what_is_younger_than_a_minute(ages: list[int], into: int) -> None:
     """To the ten seconds of a slot: nothing younger is left out, nothing much older is in."""
     overview = Overview()
-    overview.add(denial(age) for age in ages)
+    overview.add(denial(age - into) for age in ages)
 
-    counted = overview.totals(NOW, MINUTE).decisions["deny"]
+    counted = overview.totals(NOW + into, MINUTE).decisions["deny"]
 
     assert sum(age < MINUTE - SLOT for age in ages) <= counted <= sum(age <= MINUTE for age in ages)
 

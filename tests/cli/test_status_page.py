@@ -20,6 +20,7 @@ from ostiary.audit.record import Record
 from ostiary.calls.journal import Entry
 from ostiary.cli.following import Following
 from ostiary.cli.near_limits import NearLimit
+from ostiary.cli.overview import HOUR
 from ostiary.cli.status_page import Facts, lines
 from ostiary.store.opening import open_store
 from ostiary.store.sqlite import SqliteStore
@@ -229,6 +230,23 @@ def test_it_waits_for_a_gate_and_survives_its_end(tmp_path: Path) -> None:
         again.commit([denial(1, "write_file")])
         again.close()
         terminal.until(lambda: terminal.shows("write_file") and not terminal.shows("drop_table"))
+
+
+def test_a_database_that_was_replaced_is_read_from_its_beginning(tmp_path: Path) -> None:
+    """Restored from a backup, say: what the other file held is not counted any more."""
+    folders = tmp_path / "one", tmp_path / "two"
+    for folder, tool in zip(folders, ("drop_table", "write_file"), strict=True):
+        opened = open_store(open_state(folder))
+        opened.commit([denial(number, tool) for number in range(3)])
+        opened.close()
+    following = Following(folders[0])
+    following.look()
+
+    (folders[1] / "ostiary.db").replace(folders[0] / "ostiary.db")
+    following.look()
+
+    assert following.problem == ""
+    assert set(following.overview.totals(following.now, HOUR).tools) == {"write_file"}
 
 
 def test_watching_neither_writes_nor_holds_the_journal_back(store: SqliteStore, tmp_path: Path) -> None:

@@ -15,6 +15,17 @@ from datetime import UTC, datetime
 from typing import Final
 
 _PLANES: Final = 0x10000
+_DISPUTED: Final = (
+    (0x115F, 0x11FF),  # fillers and parts of Hangul syllables, which melt into their neighbours
+    (0x2630, 0x2637),  # signs that newer tables call wide, and older ones do not
+    (0x268A, 0x268F),
+    (0x3164, 0x3164),
+    (0x4DC0, 0x4DFF),
+    (0xD7B0, 0xD7FF),
+    (0xFFA0, 0xFFA0),
+    (0x1D300, 0x1D37F),
+)
+"""Characters that print, and that nobody can say the width of."""
 _RIGHT_TO_LEFT: Final = frozenset({"R", "AL", "AN"})
 
 
@@ -103,10 +114,12 @@ def say(lines: Iterable[str]) -> None:
 
 
 def _stays(char: str) -> bool:
-    if not char.isprintable() or unicodedata.combining(char):
+    if not char.isprintable():
         return False
     category = unicodedata.category(char)
     if category in {"Mn", "Mc", "Me"} or unicodedata.bidirectional(char) in _RIGHT_TO_LEFT:
+        return False
+    if any(first <= ord(char) <= last for first, last in _DISPUTED):
         return False
     width = unicodedata.east_asian_width(char)
     return width != "F" and (width != "W" or category[0] == "L")
