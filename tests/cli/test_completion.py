@@ -54,8 +54,9 @@ PROMPTS = {
 
 
 def environment(home: Path, state: Path) -> dict[str, str]:
+    ours = {"PYTHONPATH": os.environ["PYTHONPATH"]} if "PYTHONPATH" in os.environ else {}
     return {
-        "PATH": f"{BIN}:{os.environ['PATH']}", "HOME": str(home), "TERM": "xterm", "LANG": "C.UTF-8",
+        **ours, "PATH": f"{BIN}:{os.environ['PATH']}", "HOME": str(home), "TERM": "xterm", "LANG": "C.UTF-8",
         "OSTIARY_STATE_DIR": str(state), "ZSH_DISABLE_COMPFIX": "true",
     }  # fmt: skip
 

@@ -25,7 +25,8 @@ POLICY = '{"version": "1", "default": "deny", "tools": {"fetch": {}}}'
 TOOLS = [{"name": "fetch", "inputSchema": {"type": "object"}}]
 ENDLESS = {"--watch", "--follow", "-w", "-f"}
 NOT_RUN = {("proxy",), ("demo",), ("approvals", "init"), ("approvals", "resolve"), ("approvals", "watch")}
-"""Run until their client leaves, ask for a passphrase at a terminal, or have a test of their own."""
+"""The first runs until its client leaves, the second has a test of its own, and the others ask a
+person, at a terminal. Their lines are only parsed."""
 
 
 @cache
@@ -92,8 +93,25 @@ def test_every_example_belongs_to_a_command() -> None:
     assert set(EXAMPLES) - {" ".join(words) for words in ALL} == set()
 
 
-def lines() -> list[str]:
-    return sorted({line for words in ALL for line in examples_of(words)})
+def test_a_help_shows_the_examples_of_the_table() -> None:
+    """So that the tests below, which take them from there, run what a reader sees."""
+    for words, examples in EXAMPLES.items():
+        assert examples_of(tuple(words.split())) == [line for _, line in examples]
+
+
+LINES = sorted({line for examples in EXAMPLES.values() for _, line in examples})
+
+
+def words_of(line: str) -> list[str]:
+    return shlex.split(line.partition(" > ")[0])[1:]
+
+
+def is_endless(line: str) -> bool:
+    return bool(set(words_of(line)) & ENDLESS)
+
+
+def is_run(line: str) -> bool:
+    return not any(tuple(words_of(line)[: len(known)]) == known for known in NOT_RUN)
 
 
 @pytest.fixture
@@ -118,34 +136,47 @@ def furnished(tmp_path: Path) -> Path:
 
 
 def test_every_example_of_the_proxy_is_a_command_line_that_is_understood() -> None:
-    found = [shlex.split(line)[2:] for line in lines() if line.startswith("ostiary proxy ")]
+    found = [line for words in ((), ("proxy",)) for line in examples_of(words) if " proxy " in line]
 
-    assert [read_options(words).command or read_options(words).upstream for words in found] != []
-
-
-def test_every_example_that_ends_does_what_it_says(furnished: Path) -> None:
-    for line in lines():
-        words = shlex.split(line.partition(" > ")[0])[1:]
-        if set(words) & ENDLESS or any(tuple(words[: len(known)]) == known for known in NOT_RUN):
-            continue
-        done = ostiary(*words, cwd=furnished)
-        assert done.returncode in {0, 1}, f"{line}\n{done.stderr}"
-        assert "Traceback" not in done.stderr
-        assert "error:" not in done.stderr, line
+    assert len(found) >= 4
+    for line in found:
+        options = read_options(shlex.split(line)[2:])
+        assert bool(options.command) != bool(options.upstream)
 
 
-def test_the_examples_that_do_not_end_begin(furnished: Path) -> None:
-    """They print something, or show that they wait, instead of complaining."""
-    for line in lines():
-        words = shlex.split(line)[1:]
-        if not set(words) & ENDLESS:
-            continue
-        process = subprocess.Popen(
-            [sys.executable, "-m", "ostiary", *words, "--state-dir", str(furnished / ".local/state/ostiary")],
-            cwd=furnished, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        assert process.stdout is not None
-        begun = process.stdout.read(1)
-        process.terminate()
-        _, told = process.communicate(timeout=20)
-        assert (begun != "", told) == (True, ""), line
+@pytest.mark.parametrize("line", [line for line in LINES if not is_run(line) and " proxy " not in line])
+def test_an_example_that_is_not_run_is_understood(line: str) -> None:
+    """An unknown option, a missing or a malformed value would be complained about here."""
+    given = words_of(line)
+    [(words, command)] = [
+        (words, command)
+        for words, command in tree()
+        if words in leaves() and tuple(given[: len(words)]) == words
+    ]
+
+    command.make_context(given[0], given[len(words) :])
+
+
+@pytest.mark.parametrize("line", [line for line in LINES if is_run(line) and not is_endless(line)])
+def test_an_example_that_ends_does_what_it_says(furnished: Path, line: str) -> None:
+    done = ostiary(*words_of(line), cwd=furnished)
+
+    assert done.returncode in {0, 1}, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "error:" not in done.stderr
+
+
+@pytest.mark.parametrize("line", [line for line in LINES if is_run(line) and is_endless(line)])
+def test_an_example_that_does_not_end_begins(furnished: Path, line: str) -> None:
+    """It prints something instead of complaining."""
+    state = furnished / ".local/state/ostiary"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ostiary", *words_of(line), "--state-dir", str(state)],
+        cwd=furnished, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    begun = process.stdout.read(1)
+    process.terminate()
+    _, told = process.communicate(timeout=20)
+
+    assert (begun != "", told) == (True, "")

@@ -6,11 +6,12 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from decimal import Decimal
 from pathlib import Path
 
@@ -253,11 +254,12 @@ def test_watching_neither_writes_nor_holds_the_journal_back(store: SqliteStore, 
     """The gate's checkpoints empty the write-ahead log, so no reader may hold an old view of it."""
     state = tmp_path / "state"
     store.commit([denial(1)])
-    with watching(state) as terminal:
+    with watching(state) as terminal, closing(sqlite3.connect(state / "ostiary.db", timeout=0.2)) as gate:
         terminal.until(lambda: terminal.shows("delete_repo"), START_S)
         store.commit([denial(number) for number in range(2, 400)])
         terminal.until(lambda: terminal.shows("399"))
 
+        terminal.until(lambda: gate.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0)
         kept = {path: path.stat().st_mtime_ns for path in state.rglob("*") if path.suffix != ".db-shm"}
         drawn = terminal.output.count("\x1b[H")
         terminal.until(lambda: terminal.output.count("\x1b[H") > drawn + 2)

@@ -14,8 +14,11 @@ from ostiary.cli.proxy import parser
 from tests.docs.markdown import ROOT, Fence, fences, pages
 
 CLIENTS = sorted((ROOT / "docs/how-to/clients").glob("*.md"))
-JSON = [fence for page in pages() for fence in fences(page) if fence.label.split()[0] == "json"]
-SHELL = [fence for page in pages() for fence in fences(page) if fence.label in {"sh", "console"}]
+# Examples of errors are wrong on purpose; a test of their own runs them.
+ERRORS = ROOT / "docs/errors"
+BLOCKS = [fence for page in pages() if ERRORS not in page.parents for fence in fences(page)]
+JSON = [fence for fence in BLOCKS if fence.label.split()[0] == "json"]
+SHELL = [fence for fence in BLOCKS if fence.label in {"sh", "console"}]
 
 
 def commands() -> Iterator[tuple[str, list[str]]]:
