@@ -140,7 +140,7 @@ tools:
         "approval": {"timeout": "5m"},
     }
     assert sorted(note.render().partition(":")[2].partition(" note")[0] for note in result.notes) == [
-        "1:1:", "3:35:", "7:9:", "7:9:"
+        "1:1:", "3:34:", "7:9:", "7:9:"
     ]  # fmt: skip
 
 

@@ -82,7 +82,7 @@ def _description(node: MapNode) -> str | None:
 
 
 def _written(node: MapNode, syntax: Syntax) -> bytes:
-    root = build(node, TableOf("document"), TABLES)
+    root = build(node, TableOf("document"), TABLES, dense=syntax == "json")
     put_in_order(root)
     if not isinstance(root, Group):
         raise GatewayFault("a policy is a mapping")

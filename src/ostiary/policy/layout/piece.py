@@ -61,20 +61,24 @@ class Item:
 Piece = Leaf | Group
 
 
-def build(node: Node, shape: Shape, tables: Tables) -> Piece:
-    """The tree of `node`, in the author's order; `rank` and `short` come from `shape`."""
+def build(node: Node, shape: Shape, tables: Tables, *, dense: bool) -> Piece:
+    """The tree of `node`, in the author's order; `rank` and `short` come from `shape`.
+
+    `dense`: a list of one short thing stands on one line, as is usual in JSON; in YAML only a list of
+    one condition does, since other lists grow.
+    """
     shape = _taken(shape, node)
     if isinstance(node, Scalar):
         return Leaf(node)
     if isinstance(node, ListNode):
         inner = shape.item if isinstance(shape, ListOf) else _ANYTHING
         listed = [
-            Item("", item.line, item.column, build(item, inner, tables), rank)
+            Item("", item.line, item.column, build(item, inner, tables, dense=dense), rank)
             for rank, item in enumerate(node.items)
         ]
-        short = _short_list(listed, inner)
+        short = _short_list(listed, inner, dense=dense)
         return Group(keyed=False, line=node.line, column=node.column, items=listed, short=short)
-    return _mapping(node, shape, tables)
+    return _mapping(node, shape, tables, dense=dense)
 
 
 def _taken(shape: Shape, node: Node) -> Shape:
@@ -84,7 +88,7 @@ def _taken(shape: Shape, node: Node) -> Shape:
     return shape
 
 
-def _mapping(node: MapNode, shape: Shape, tables: Tables) -> Group:
+def _mapping(node: MapNode, shape: Shape, tables: Tables, *, dense: bool) -> Group:
     table = tables[shape.name] if isinstance(shape, TableOf) else None
     ranks = {name: rank for rank, name in enumerate(table or ())}
     items: list[Item] = []
@@ -92,18 +96,17 @@ def _mapping(node: MapNode, shape: Shape, tables: Tables) -> Group:
         inner = _ANYTHING if table is None else table[entry.key].shape
         if isinstance(shape, MapOf):
             inner = shape.item
-        value = build(entry.value, inner, tables)
+        value = build(entry.value, inner, tables, dense=dense)
         items.append(Item(entry.key, entry.line, entry.column, value, ranks.get(entry.key, index)))
     tall = isinstance(shape, MapOf) or (isinstance(shape, TableOf) and shape.name in _TALL)
     short = not tall and all(_is_short(item.value) for item in items)
     return Group(keyed=True, line=node.line, column=node.column, items=items, short=short or not items)
 
 
-def _short_list(items: list[Item], inner: Shape) -> bool:
-    """A list of scalars, or of a single condition; other lists grow, so each element has its line."""
+def _short_list(items: list[Item], inner: Shape, *, dense: bool) -> bool:
     if all(isinstance(item.value, Leaf) for item in items):
         return True
-    single = inner == _ANYTHING or (isinstance(inner, TableOf) and inner.name == "condition")
+    single = dense or inner == _ANYTHING or (isinstance(inner, TableOf) and inner.name == "condition")
     return single and len(items) == 1 and _is_short(items[0].value)
 
 

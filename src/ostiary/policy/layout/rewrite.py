@@ -60,7 +60,7 @@ def load_written(raw: bytes, *, file: str) -> Written:
 
 def tree_of(loaded: Written) -> Group:
     """What is to be written, in the author's order."""
-    root = build(loaded.node, TableOf("document"), _BY_FORMAT[format_of(loaded.document)])
+    root = build(loaded.node, TableOf("document"), _BY_FORMAT[format_of(loaded.document)], dense=loaded.json)
     if not isinstance(root, Group):
         raise GatewayFault(f"{loaded.document.file}: a policy is a mapping")
     return root
