@@ -185,6 +185,30 @@ def test_a_list_that_was_read_before_the_server_was_started_anew_is_not_relied_o
     asyncio.run(asyncio.wait_for(main(), 5))
 
 
+def test_who_comes_while_a_list_is_read_again_waits_for_it() -> None:
+    """P7.2: the list from before is in doubt until the new one is there."""
+
+    async def main() -> None:
+        upstream = Listing([{"name": "a"}])
+        catalogues = made(upstream, [])
+        await consulted(catalogues)
+        upstream.tools = [{"name": "b"}]
+        catalogues.invalidate(("local", ""))
+
+        first = asyncio.ensure_future(consulted(catalogues))
+        while upstream.asked < 2:
+            await asyncio.sleep(0)
+        assert catalogues.known(("local", "")) is None
+        second = await consulted(catalogues)
+
+        assert isinstance(second, Catalogue)
+        assert set(second.definitions) == {"b"}
+        assert await first == second
+        assert upstream.asked == 2
+
+    asyncio.run(asyncio.wait_for(main(), 5))
+
+
 def test_a_list_is_judged_by_the_pins_that_are_in_force_when_it_is_kept() -> None:
     """P7.3: other pins may be accepted while a list is still being prepared."""
 

@@ -104,8 +104,8 @@ class Catalogues:
         self._asked: dict[Link, Callback] = {}
 
     def known(self, link: Link) -> Catalogue | None:
-        """The current list, or None when it has to be read."""
-        return None if link in self._stale else self._lists.get(link)
+        """The current list, or None when it has to be read. While it is read again nothing is relied on."""
+        return None if link in self._stale or link in self._waiting else self._lists.get(link)
 
     def latest(self, link: Link) -> Catalogue | None:
         """The list that was read last, even if it is in doubt by now."""
