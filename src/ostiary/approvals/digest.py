@@ -2,7 +2,8 @@
 
 Keys stand in the order of RFC 8785 section 3.2.3 (UTF-16 code units). Numbers are not rounded to
 doubles as that document does: they are written as exact decimals, and `1` and `1.0` differ, since
-a server may tell them apart. `_meta` and the id are no part of it (P5.1).
+a server may tell them apart. `_meta` and the id are no part of it (P5.1). The integer `-0` is no
+number of its own: `wire.strict` reads it as 0.
 """
 
 from __future__ import annotations
@@ -20,13 +21,15 @@ class TooLargeError(ValueError):
     """The call is too large to be put before a person."""
 
 
-def canonical_call(method: str, name: str, arguments: Mapping[str, object]) -> bytes:
+def canonical_call(
+    method: str, name: str, arguments: Mapping[str, object], later: Mapping[str, object] | None = None
+) -> bytes:
     """The canonical text of a call, which is also what the approver is shown.
 
-    Raises TooLargeError over `MAX_CONTENT` bytes.
+    `later` is what a round after the first carries besides. Raises TooLargeError over `MAX_CONTENT` bytes.
     """
     room = [MAX_CONTENT]
-    text = _text({"method": method, "name": name, "arguments": arguments}, room)
+    text = _text({"method": method, "name": name, "arguments": arguments, **(later or {})}, room)
     return text.encode("utf-8")
 
 
@@ -44,7 +47,8 @@ def _text(value: object, room: list[int]) -> str:
 def _object(value: dict[str, object], room: list[int]) -> str:
     parts: list[str] = []
     for key in sorted(value, key=_utf16):
-        name = _counted(json.dumps(key), room, len(key) + 4)
+        name = json.dumps(key)
+        _counted(name, room, len(name) + 2)
         parts.append(f"{name}:{_text(value[key], room)}")
     return _counted("{" + ",".join(parts) + "}", room, 2)
 

@@ -55,6 +55,20 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         )  # fmt: skip
         return sha256(msgspec.json.encode(parts)).digest()
 
+    @property
+    def fingerprint(self) -> bytes:
+        """Everything that approvers are shown, and so what they sign: 32 bytes.
+
+        More than `binding`: whoever edits the row must not get a longer time out of an answer, nor
+        fewer approvers.
+        """
+        return sha256(msgspec.json.encode(self)).digest()
+
+    @property
+    def terms(self) -> tuple[object, ...]:
+        """What the policy says about asking; equal for every request with the same `binding`."""
+        return (self.approvers, self.expires - self.asked, self.convenience)
+
 
 class Resolution(msgspec.Struct, frozen=True, kw_only=True):
     """One approver's answer. `at` is microseconds since the epoch; `signature` covers all of it."""

@@ -36,7 +36,7 @@ class Approver(msgspec.Struct, frozen=True, kw_only=True):
 
 def about_verdict(request: Request, approver: str, verdict: Verdict, note: str, at: int) -> bytes:
     """The bytes that an approver signs to answer `request`."""
-    return _statement("approval", request.id, request.binding.hex(), approver, verdict, note, str(at))
+    return _statement("approval", request.id, request.fingerprint.hex(), approver, verdict, note, str(at))
 
 
 def about_approver(name: str, public: bytes, added: int, sponsor: str) -> bytes:

@@ -23,12 +23,14 @@ class Ask(msgspec.Struct, frozen=True):
     """Redeem the approval for exactly this call; or ask for one, joining who asked before.
 
     `request` is what is asked if nobody has. `content` is the canonical call that approvers are
-    shown. `form` is the answer of the client's own user, where the policy lets it count.
+    shown. `form` is the answer of the client's own user, where the policy lets it count. `waited` is
+    the request that the call has already waited for: nobody is asked a second time for one call.
     """
 
     request: Request
     content: bytes
     form: FormAnswer | None = None
+    waited: str = ""
 
 
 class Resolve(msgspec.Struct, frozen=True):
@@ -64,7 +66,7 @@ class Waiting(msgspec.Struct, frozen=True):
 
 
 class Turned(msgspec.Struct, frozen=True):
-    """Request `id` of this very call came to nothing, and that stands until `expires`."""
+    """Request `id` of this very call came to nothing. A denial stands until `expires`."""
 
     id: str
     state: State

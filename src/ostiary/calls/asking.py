@@ -17,19 +17,30 @@ from ostiary.policy.definition import Catalogue
 
 DENIED = "(approval denied)"
 CANCELLED = "(approval cancelled)"
+EXPIRED = "(approval expired)"
+USED = "(approval used)"
 CROWDED = "(approvals crowded)"
 TOO_LARGE = "(approval too large)"
 
 SECOND = 1_000_000
 
 
-def ask(call: Call, hold: Hold, catalogue: Catalogue | None) -> Ask | Refused:
-    """The request that `call` needs approved; a refusal if nobody could read it."""
-    name, arguments = records.subject_of(call), call.message.params.get("arguments")
+ROUND = ("inputResponses", "requestState")
+"""What a later round of a call carries besides its arguments (MCP 2026-07-28)."""
+
+
+def ask(call: Call, hold: Hold, catalogue: Catalogue | None, waited: str = "") -> Ask | Refused:
+    """The request that `call` needs approved; a refusal if nobody could read it.
+
+    `waited` is the request that the call has waited for already. Each round of a call that its
+    server asks back about is a request of its own: the answers are shown, and are not those of
+    another round.
+    """
+    name, params = records.subject_of(call), call.message.params
+    arguments = cast("Mapping[str, object]", params.get("arguments") or {})
+    later = {key: params[key] for key in ROUND if key in params}
     try:
-        content = canonical_call(
-            call.message.method, _name(call), cast("Mapping[str, object]", arguments or {})
-        )
+        content = canonical_call(call.message.method, _name(call), arguments, later)
     except TooLargeError as error:
         message = f'The arguments of tool "{name}" are too large for a person to approve. Make them smaller.'
         return Refused("denied", f"{message} ({error})", (TOO_LARGE, *hold.rules))
@@ -53,7 +64,7 @@ def ask(call: Call, hold: Hold, catalogue: Catalogue | None) -> Ask | Refused:
         args_keys=records.argument_keys(call),
         evaluation=call.id,
     )
-    return Ask(request, content, call.form if hold.convenience else None)
+    return Ask(request, content, call.form if hold.convenience else None, waited)
 
 
 def row_of(call: Call, hold: Hold) -> Callable[[Answer], Record]:
@@ -100,14 +111,22 @@ def refusal(answer: Answer) -> Refused:
         text = f"{MAX_PENDING} calls of this grant wait for approval already. Wait until some are answered."
         return Refused("denied", text, (CROWDED,))
     if isinstance(answer, Turned):
-        said = f": {answer.note}" if answer.note else ""
-        if answer.state == "denied":
-            text = (
-                f"A person denied this call{said}. It may be asked for again after {clock(answer.expires)}."
-            )
-            return Refused("denied", text, (DENIED,))
-        return Refused("denied", f"The approval of this call does not count{said}.", (CANCELLED,))
+        return _turned(answer)
     return Refused("store", "the gateway could not ask for approval, so the call was not forwarded")
+
+
+def _turned(answer: Turned) -> Refused:
+    said = f": {answer.note}" if answer.note else ""
+    if answer.state == "denied":
+        text = f"A person denied this call{said}. It may be asked for again after {clock(answer.expires)}."
+        return Refused("denied", text, (DENIED,))
+    again = "Retry the same call to ask again."
+    if answer.state == "expired":
+        return Refused("denied", f"Nobody answered request {answer.id} in time. {again}", (EXPIRED,))
+    if answer.state == "consumed":
+        text = f"The approval {answer.id} was used by another call with the same arguments. {again}"
+        return Refused("denied", text, (USED,))
+    return Refused("denied", f"Request {answer.id} does not count any more{said}. {again}", (CANCELLED,))
 
 
 def clock(microseconds: int) -> str:

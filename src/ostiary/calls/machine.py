@@ -89,7 +89,7 @@ def _tool_call(call: Call) -> Steps:
     client wait for a person, once, and begin anew. (5) Forward. (6) Record the outcome and return
     what must be returned; where more is to come, hand the rest over.
     """
-    waited = False
+    waited = ""
     while True:
         enforced = call.policy is None or not call.policy.monitor
 
@@ -107,7 +107,7 @@ def _tool_call(call: Call) -> Steps:
 
         # (3)
         charges = decision.charges if enforced else tuple(_shadow(charge) for charge in decision.charges)
-        asked = None if hold is None else asking.ask(call, hold, catalogue)
+        asked = None if hold is None else asking.ask(call, hold, catalogue, waited)
         if isinstance(asked, Refused):
             return (yield from _refuse(call, asked))
         reply = cast("Reply", (yield _intent(call, decision, charges, asked, enforced=enforced)))
@@ -120,7 +120,7 @@ def _tool_call(call: Call) -> Steps:
         answer = cast("Waited", (yield Await(reply, hold)))
         if answer.how != "answered":
             return _not_answered(answer, reply, hold)
-        call, waited = answer.call, True
+        call, waited = answer.call, reply.id
 
     refused = _not_reserved(reply, asked, enforced=enforced)
     if refused is not None:

@@ -12,6 +12,7 @@ import typer
 from ostiary.approvals.request import Request, Standing, Verdict
 from ostiary.cli.asked import as_json, list_lines, show_lines
 from ostiary.cli.options import Format, FormatOption, StateOption, existing_state, print_json
+from ostiary.cli.printable import printable
 from ostiary.errors import CallerFault
 from ostiary.settings import checked_approver
 from ostiary.store import approvers
@@ -59,6 +60,15 @@ def init(
             show_default=False,
         ),
     ] = None,
+    sponsor_passphrase_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--sponsor-passphrase-file",
+            metavar="FILE",
+            help="Where the passphrase of that key is; by default it is asked for.",
+            show_default=False,
+        ),
+    ] = None,
     unsafe_no_passphrase: Annotated[
         bool,
         typer.Option(
@@ -80,7 +90,7 @@ def init(
     path = key or approvers.private_path(state)
     if path.exists():
         raise CallerFault(f"`{path}` exists already", hint="name another file with --key")
-    sponsor = _sponsor(state, sponsor_key)
+    sponsor = _sponsor(state, sponsor_key, sponsor_passphrase_file)
     passphrase = "" if unsafe_no_passphrase else _new_passphrase(state, path, passphrase_file)
     desk.register(state, name, path, passphrase, sponsor)
     typer.echo(f"registered {name}")
@@ -122,7 +132,7 @@ def show(
     """
     found = desk.look_up(existing_state(state_dir), request)
     if found is None:
-        typer.echo(f"there is no request `{request}`", err=True)
+        typer.echo(f"there is no request `{printable(request)}`", err=True)
         raise typer.Exit(1)
     standing, content = found
     now = BootClock().now()
@@ -157,7 +167,7 @@ def resolve(
     outcome = desk.resolve(state, request, "approve" if approve else "deny", note, private)
     now = BootClock().now()
     if isinstance(outcome, str):
-        typer.echo(f"{request}: not changed: {outcome}", err=True)
+        typer.echo(f"{printable(request)}: not changed: {printable(outcome)}", err=True)
         raise typer.Exit(1)
     if format_ is Format.json:
         print_json({"v": 1, **as_json(outcome, now)})
@@ -221,7 +231,9 @@ def unlocked(path: Path, passphrase_file: Path | None) -> Ed25519PrivateKey:
     return approvers.unlock(path, _passphrase(f"Passphrase of {path}: ", passphrase_file))
 
 
-def _sponsor(state: StateDir, path: Path | None) -> tuple[str, Ed25519PrivateKey] | None:
+def _sponsor(
+    state: StateDir, path: Path | None, passphrase_file: Path | None
+) -> tuple[str, Ed25519PrivateKey] | None:
     others = approvers.registered(state)
     if not others:
         return None
@@ -230,7 +242,7 @@ def _sponsor(state: StateDir, path: Path | None) -> tuple[str, Ed25519PrivateKey
             "there are approvers already, and one of them has to vouch for another",
             hint=f"add --sponsor-key FILE with the key of {others[0].name}",
         )
-    key = unlocked(path, None)
+    key = unlocked(path, passphrase_file)
     return approvers.name_of(state, key), key
 
 

@@ -32,7 +32,7 @@ def list_lines(found: Sequence[Standing], now: int) -> list[str]:
     for standing in found:
         request, state = standing.request, lifecycle.at(standing, now).state
         left = duration(request.expires - now) if state in lifecycle.OPEN else ""
-        lines.append(f"{request.id:<30} {padded(request.tool, NAME)} {state:<9} {left:>9}")
+        lines.append(f"{padded(request.id, 30)} {padded(request.tool, NAME)} {state:<9} {left:>9}")
     return lines
 
 
@@ -42,21 +42,23 @@ def show_lines(standing: Standing, content: bytes | None, now: int) -> list[str]
     request, state = standing.request, standing.state
     until = f", until {clock(request.expires)} (in {duration(request.expires - now)})"
     lines = [
-        f"request    {request.id}",
+        f"request    {printable(request.id)}",
         f"state      {state}{until if state in lifecycle.OPEN else ''}",
-        f"tool       {fitted(request.tool, 200)} on server {request.server}",
-        f"asked by   {request.principal}, {clock(request.asked)} ({duration(now - request.asked)} ago)",
+        f"tool       {fitted(request.tool, 200)} on server {printable(request.server)}",
+        f"asked by   {printable(request.principal)}, {clock(request.asked)} ({duration(now - request.asked)} ago)",
     ]
     if request.message:
         lines.append(f"message    {printable(request.message)}")
     lines += _many("because", [printable(reason) for reason in request.reasons])
     lines += _many("approvers", _approvers(standing))
     answers = [
-        f"{one.approver} said {one.verdict}" + (f": {printable(one.note)}" if one.note else "")
+        f"{printable(one.approver)} said {one.verdict}" + (f": {printable(one.note)}" if one.note else "")
         for one in standing.resolutions
     ]
     lines += _many("answers", answers)
-    lines.append(f"record     ostiary audit show {request.evaluation}")
+    if standing.note and state == "cancelled":
+        lines.append(f"note       {printable(standing.note)}")
+    lines.append(f"record     ostiary audit show {printable(request.evaluation)}")
     lines.append("")
     if content is None:
         return [*lines, "The call itself is kept only while the request is open."]
@@ -100,7 +102,7 @@ def as_json(standing: Standing, now: int, content: bytes | None = None) -> dict[
 def call_lines(content: bytes) -> list[str]:
     """The canonical call, indented; every character outside ASCII is escaped."""
     value = json.loads(content, parse_float=_Exact)
-    return _render(cast("object", value), 0).split("\n")
+    return [line.replace("\x7f", "\\u007f") for line in _render(cast("object", value), 0).split("\n")]
 
 
 class _Exact(str):
@@ -176,7 +178,7 @@ def _approvers(standing: Standing) -> list[str]:
 
 
 def _sets(approvers: Sequence[Sequence[str]]) -> list[str]:
-    return ["one of " + ", ".join(names) if len(names) > 1 else names[0] for names in approvers]
+    return [printable("one of " * (len(names) > 1) + ", ".join(names)) for names in approvers]
 
 
 def _many(label: str, lines: Sequence[str]) -> list[str]:

@@ -267,7 +267,7 @@ class Turn:
             self._answer(*self._refusal(call, outcome))
         elif isinstance(outcome, Formed):
             tool, asked = str(message.params["name"]), outcome.waiting.id
-            body = self._desk.forms.result(message.id, asked, tool, outcome.hold, self._grant.name)
+            body = self._desk.forms.result(message, asked, tool, outcome.hold, self._grant.name)
             self._answer(body)
         elif isinstance(outcome, Emptied):
             modern = call.era == "modern"

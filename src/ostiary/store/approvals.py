@@ -38,6 +38,9 @@ from ostiary.errors import GatewayFault
 KEPT: Final = 90 * 24 * 3600 * 1_000_000
 """Microseconds that a request is kept after it was over."""
 _NONCE: Final = 12
+LONGEST: Final = 7 * 24 * 3600 * 1_000_000
+"""Microseconds that no request lives longer than (P5.2)."""
+CHANGED: Final = "its row in the store was changed"
 
 _COLUMNS: Final = "id, state, ended, note, body"
 _BY_ID: Final = f"SELECT {_COLUMNS} FROM approvals WHERE id = ?"  # noqa: S608 - a constant
@@ -58,6 +61,8 @@ _ANSWERS: Final = (
     "SELECT approver, verdict, note, at, signature FROM resolutions WHERE approval = ? ORDER BY at, approver"
 )
 
+_FIELDS: Final = ("approver", "verdict", "note", "at", "signature")
+
 Trust = Callable[[Standing], bool]
 """Whether signed answers add up to an approval."""
 
@@ -74,6 +79,19 @@ class ApprovalTable:
         self.trust: Trust = trust_nobody
         self._cipher = AESGCM(key)
         self._digest = KeyedDigest(digest_key)
+        self._spent: dict[str, int] = {}  # what this process redeemed, until when it would have lived
+        self._spending: dict[str, int] = {}  # the same of the running transaction
+
+    def written(self) -> None:
+        """The transaction is durable."""
+        if self._spending:
+            now = max(self._spending.values()) - LONGEST
+            self._spent = {one: until for one, until in self._spent.items() if until >= now} | self._spending
+            self._spending = {}
+
+    def undone(self) -> None:
+        """The transaction was not: what it redeemed is as good as before."""
+        self._spending = {}
 
     def taken(self, connection: sqlite3.Connection, step: Step, now: int) -> Answer:
         """What comes of `step` at `now` (microseconds), inside the running transaction."""
@@ -103,8 +121,13 @@ class ApprovalTable:
         request = msgspec.structs.replace(ask.request, digest=self._digest(ask.content))
         row = connection.execute(_OF_CALL, (request.binding, now)).fetchone()
         if row is None:
-            return self._insert(connection, request, ask.content, now)
+            before = find(connection, ask.waited) if ask.waited else None
+            if before is None:
+                return self._insert(connection, request, ask.content, now)
+            return _lapsed(before, now)
         standing = read(connection, row)
+        if standing.request.binding != request.binding or standing.request.terms != request.terms:
+            return self._discard(connection, standing.request, CHANGED, now)
         if standing.state == "pending" and ask.form is not None and ask.form.id == standing.request.id:
             standing = self._formed(connection, standing, ask.form, now)
         if standing.state == "approved":
@@ -130,13 +153,20 @@ class ApprovalTable:
 
     def _redeem(self, connection: sqlite3.Connection, standing: Standing, now: int) -> Answer:
         request = standing.request
+        if request.id in self._spent or request.id in self._spending:
+            return self._discard(connection, request, CHANGED, now)
         if not self.trust(standing):
             note = "its signatures are not those of registered approvers"
-            connection.execute(_END, ("cancelled", now, note, request.id))
-            return Turned(request.id, "cancelled", note, request.expires)
+            return self._discard(connection, request, note, now)
         if connection.execute(_END, ("consumed", now, standing.note, request.id)).rowcount != 1:
             return Turned(request.id, "consumed", "", request.expires)
+        self._spending[request.id] = request.expires
         return Redeemed(request.id)
+
+    def _discard(self, connection: sqlite3.Connection, request: Request, note: str, now: int) -> Turned:
+        """Cancel what somebody has tampered with, so that it can be asked for anew."""
+        connection.execute(_END, ("cancelled", now, note, request.id))
+        return Turned(request.id, "cancelled", note, request.expires)
 
     def _formed(
         self, connection: sqlite3.Connection, standing: Standing, form: FormAnswer, now: int
@@ -185,6 +215,14 @@ class ApprovalTable:
             "INSERT OR REPLACE INTO resolutions VALUES (?, ?, ?, ?, ?, ?)",
             (request_id, said.approver, said.verdict, said.note, said.at, said.signature),
         )
+
+
+def _lapsed(before: Standing, now: int) -> Turned:
+    """What became of a request that a call waited for, and that does not answer the call it is now."""
+    before = lifecycle.at(before, now)
+    if before.state in lifecycle.OPEN:
+        return Turned(before.request.id, "cancelled", "the policy has changed", before.request.expires)
+    return Turned(before.request.id, before.state, before.note, before.request.expires)
 
 
 def prune(connection: sqlite3.Connection, now: int) -> None:
@@ -244,12 +282,12 @@ def read(connection: sqlite3.Connection, row: tuple[Any, ...]) -> Standing:
     try:
         request = msgspec.json.decode(body, type=Request)
         answers = [
-            Resolution(approver=approver, verdict=verdict, note=said, at=at, signature=bytes(signature))
-            for approver, verdict, said, at, signature in connection.execute(_ANSWERS, (request_id,))
+            dict(zip(_FIELDS, answer, strict=True)) for answer in connection.execute(_ANSWERS, (request_id,))
         ]
-        return msgspec.convert(
-            {"request": request, "state": state, "ended": ended, "note": note, "resolutions": answers},
-            Standing,
-        )
+        found = {"request": request, "state": state, "ended": ended, "note": note, "resolutions": answers}
+        standing = msgspec.convert(found, Standing, builtin_types=(bytes,))
     except (msgspec.MsgspecError, TypeError) as error:
-        raise GatewayFault(f"the approval `{request_id}` cannot be read") from error
+        raise GatewayFault(f"the approval {request_id!a} cannot be read") from error
+    if request.id != request_id:
+        raise GatewayFault(f"the approval {request_id!a} is not the one in its row")
+    return standing

@@ -155,7 +155,7 @@ def enrol(
         if sponsor is None:
             raise CallerFault(
                 f"there are approvers already, and one of them has to sign for `{name}`",
-                hint=f"add --sponsor {others[0].name}",
+                hint=f"add --sponsor-key FILE with the key of {others[0].name}",
             )
         named = sponsor[0]
         signature = sponsor[1].sign(about_approver(name, public, now, named))

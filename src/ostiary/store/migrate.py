@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from functools import cache
 from importlib.resources import files
 
 from ostiary.errors import GatewayFault
 
 
+@cache
 def scripts() -> list[str]:
     """The SQL of every step, the first one first."""
     folder = files("ostiary.store") / "sql"

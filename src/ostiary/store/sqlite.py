@@ -9,12 +9,13 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
 import msgspec
 
 from ostiary.approvals.step import Redeemed, Step, Stepped
-from ostiary.audit.chain import Head, Row, body_of, genesis, row_hash
+from ostiary.audit.chain import Head, Row, genesis, row_hash
 from ostiary.audit.record import Record
 from ostiary.calls.journal import Committed, Entry, Exceeded, NotStored, Reply
 from ostiary.errors import GatewayFault
@@ -26,7 +27,7 @@ from ostiary.store.connection import Durability, is_busy, meaning
 from ostiary.store.handles import HandleTable
 from ostiary.store.instances import Instance
 from ostiary.store.keys import Keys
-from ostiary.store.rows import insert, save_anchor
+from ostiary.store.rows import insert, save_anchor, written_as
 from ostiary.store.state import StateDir
 from ostiary.store.upkeep import Upkeep
 from ostiary.store.view import View
@@ -34,6 +35,8 @@ from ostiary.store.view import View
 BUSY_MS: Final = 250
 """How long a transaction waits for another process before its calls are denied."""
 SNAPSHOT_ROWS: Final = 20_000
+
+UNWRITABLE: Final = "the record cannot be written as text"
 
 _STEP_S: Final = 0.0005
 _COMMITTED: Final = Committed()
@@ -148,7 +151,7 @@ class SqliteStore:
             if not committed:
                 self._undo(batch)
             if synced:
-                self._connection.execute("PRAGMA synchronous = NORMAL")
+                self._relax()
         if not committed:
             self._stale, self.alone = True, False
             return self.commit(entries, wait_ms=wait_ms)
@@ -168,7 +171,7 @@ class SqliteStore:
             self._save_snapshot()
         # 4. Reserve and write, in the order of arrival, at one time that never goes back.
         self.view.at = at = max(self.clock.now(), self.view.at)
-        refused = self._refused_intents()
+        refused = self.upkeep.trouble if self.upkeep is not None else ""
         for entry in entries:
             batch.answers.append(self._enter(entry, at, batch, refused))
         insert(self._connection, batch.rows)
@@ -178,10 +181,16 @@ class SqliteStore:
         # 5. Durable from here on.
         self._connection.execute("COMMIT")
         # 6. Memory now knows these rows.
+        self.approvals.written()
         if kept:
             self.handles.written()
         self._stale = False
         self._advance(batch.rows)
+
+    def _relax(self) -> None:
+        """Go back to syncing in the background. Where that fails, every commit is synced: safe, and slow."""
+        with suppress(sqlite3.Error):
+            self._connection.execute("PRAGMA synchronous = NORMAL")
 
     def _begin(self, wait_ms: int) -> None:
         deadline = 0.0
@@ -200,9 +209,6 @@ class SqliteStore:
                 time.sleep(_STEP_S)
             else:
                 return
-
-    def _refused_intents(self) -> str:
-        return self.upkeep.trouble if self.upkeep is not None else ""
 
     def _enter(self, entry: Entry | None, at: int, batch: _Batch, refused: str) -> Reply:
         """Reserve for one entry and add its row; the answer to give if the commit works."""
@@ -239,14 +245,12 @@ class SqliteStore:
         batch: _Batch,
     ) -> Reply:
         """Add the row of an entry; NotStored, with nothing reserved, if it cannot be written."""
-        try:
-            body = body_of(record)
-            text = body.decode()
-        except (UnicodeError, TypeError, msgspec.MsgspecError):
+        written = written_as(record)
+        if written is None:
             self.view.ledger.give_back(taken)
-            return NotStored("the record cannot be written as text")
+            return NotStored(UNWRITABLE)
         self._note(record, taken, given, batch)
-        self._add_row(record, body, text, batch)
+        self._add_row(record, *written, batch)
         return answer
 
     def _stepped(self, entry: Entry, step: Step, at: int, batch: _Batch) -> Reply:
@@ -259,6 +263,9 @@ class SqliteStore:
         if isinstance(taken, Exceeded):
             record = entry.record if entry.denied is None else entry.denied(taken)
             return self._written(record, taken, (), (), batch)
+        if written_as(entry.record) is None:  # before anything is used up that the row would have to show
+            self.view.ledger.give_back(taken)
+            return NotStored(UNWRITABLE)
         answer = self.approvals.taken(self._connection, step, at)
         if isinstance(answer, Redeemed):
             record = msgspec.structs.replace(entry.record, reservations=taken, approval=answer.id)
@@ -308,6 +315,7 @@ class SqliteStore:
     def _undo(self, batch: _Batch) -> None:
         """Take everything back that the transaction did, in memory and in the database."""
         self.handles.undone()
+        self.approvals.undone()
         if self._connection.in_transaction:
             try:
                 self._connection.execute("ROLLBACK")

@@ -96,7 +96,7 @@ def open_state(path: Path) -> StateDir:
         state = StateDir(path.resolve())
         check_private(state.path)
         for part in (state.keys, state.pins, state.instances):
-            part.mkdir(mode=PRIVATE_DIRECTORY, exist_ok=True)
+            _make_part(part, state.path)
             check_private(part)
     except OSError as error:
         raise _fault(path, error) from error
@@ -105,6 +105,16 @@ def open_state(path: Path) -> StateDir:
             f"state directory `{path}` cannot be written", hint="choose another with --state-dir"
         )
     return state
+
+
+def _make_part(part: Path, whole: Path) -> None:
+    """Make a part unless it exists. What root makes belongs to whom the state directory belongs to."""
+    if part.exists():
+        return
+    part.mkdir(mode=PRIVATE_DIRECTORY, exist_ok=True)
+    owner = whole.stat()
+    if os.geteuid() == 0 and owner.st_uid != 0:
+        os.chown(part, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
 
 def find_state(path: Path) -> StateDir:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import sqlite3
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -22,6 +23,7 @@ from ostiary.store import approvals, approvers
 from ostiary.store.clock import BootClock
 from ostiary.store.connection import connect_to_read, database_fault
 from ostiary.store.keys import load_keys
+from ostiary.store.migrate import scripts
 from ostiary.store.opening import open_store
 from ostiary.store.sqlite import SqliteStore
 from ostiary.store.state import StateDir
@@ -40,13 +42,11 @@ def standings(state: StateDir, most: int, *, open_only: bool) -> list[Standing]:
 @contextmanager
 def _reading(state: StateDir) -> Generator[sqlite3.Connection, None, None]:
     """A connection for a moment. Raises GatewayFault where the database cannot be read."""
-    connection = connect_to_read(state.database)
-    try:
-        yield connection
-    except sqlite3.Error as error:
-        raise database_fault(state.database, error) from error
-    finally:
-        connection.close()
+    with as_owner(state), closing(connect_to_read(state.database)) as connection:
+        try:
+            yield connection
+        except sqlite3.Error as error:
+            raise database_fault(state.database, error) from error
 
 
 def look_up(state: StateDir, request_id: str) -> tuple[Standing, bytes | None] | None:
@@ -61,7 +61,8 @@ def look_up(state: StateDir, request_id: str) -> tuple[Standing, bytes | None] |
         if standing is None:
             return None
         sealed = approvals.sealed_call(connection, request_id)
-    keys = load_keys(state)
+    with as_owner(state):
+        keys = load_keys(state)
     table = approvals.ApprovalTable(keys.approvals, keys.audit)
     return standing, None if sealed is None else table.unseal(sealed, standing.request)
 
@@ -91,16 +92,12 @@ def resolve(
     standing, _ = found
     if shown is not None and standing.request != shown:
         return "somebody changed it in the store after it was shown"
-    as_owner(state)
-    store = open_store(state)
-    try:
+    with as_owner(state), closing(open_store(state)) as store:
         now = store.clock.now()
         text = about_verdict(standing.request, name, verdict, note, now)
         said = Resolution(approver=name, verdict=verdict, note=note, at=now, signature=key.sign(text))
         row = _event(store, f"approval-{verdict}", standing, principal=name, note=note)
         reply = store.commit([Entry(row, step=Resolve(request_id, said))])[0]
-    finally:
-        store.close()
     if isinstance(reply, Stepped):
         return reply.standing
     if isinstance(reply, Unchanged):
@@ -119,9 +116,7 @@ def register(
     made = not path.exists()
     key = approvers.make_key(path, passphrase)
     try:
-        as_owner(state)
-        store = open_store(state)
-        try:
+        with as_owner(state), closing(open_store(state)) as store:
             approver = approvers.enrol(state, name, key, store.clock.now(), sponsor)
             said = "encrypted key" if passphrase else "key without a passphrase"
             row = Record(
@@ -133,8 +128,6 @@ def register(
                 reasons=(said, f"sponsor {approver.sponsor}" if approver.sponsor else "the first approver"),
             )
             store.commit([Entry(row)])
-        finally:
-            store.close()
     except BaseException:
         if made:
             path.unlink(missing_ok=True)
@@ -142,15 +135,26 @@ def register(
     return approver
 
 
-def as_owner(state: StateDir) -> None:
-    """Started as root for a key that only root can read: go on as the owner of the state directory.
+@contextmanager
+def as_owner(state: StateDir) -> Generator[None, None, None]:
+    """Started as root for a key that only root can read: act as the owner of the state directory.
 
     Otherwise the files of the store would come to belong to root, and its gate could not use them.
     """
     owner = state.path.stat()
-    if os.geteuid() == 0 and owner.st_uid != 0:
-        os.setegid(owner.st_gid)
-        os.seteuid(owner.st_uid)
+    if os.geteuid() != 0 or owner.st_uid == 0:
+        yield
+        return
+    codecs.lookup("ascii")  # what is loaded when first used may lie where the owner cannot read
+    scripts()
+    group = os.getegid()
+    os.setegid(owner.st_gid)
+    os.seteuid(owner.st_uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(group)
 
 
 def _event(store: SqliteStore, method: str, standing: Standing, *, principal: str, note: str) -> Record:

@@ -72,6 +72,7 @@ class Room:
         self._settling: set[str] = set()
         self._waiting: dict[str, list[Callable[[], None]]] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._revision: str | None = None
 
     def __len__(self) -> int:
         return len(self._open)
@@ -103,9 +104,14 @@ class Room:
 
     def revise(self, revision: str) -> None:
         """The policy in force has this revision: what another one asked for is cancelled (P5.2)."""
+        self._revision = revision
         for request_id, standing in list(self._open.items()):
-            if standing.request.revision != revision:
+            if self._superseded(standing):
                 self._settle(request_id, standing, "cancelled", SUPERSEDED)
+
+    def _superseded(self, standing: Standing) -> bool:
+        """Whether another policy asked for it; not known before one was said to be in force."""
+        return self._revision is not None and standing.request.revision != self._revision
 
     def wait(self, request_id: str, done: Callable[[], None]) -> None:
         """Call `done` once when something becomes of the request."""
@@ -158,13 +164,15 @@ class Room:
                 self._became(request_id, standing, standing.state)
             elif lifecycle.at(standing, now).state == "expired":
                 self._settle(request_id, standing, "expired", "")
+            elif self._superseded(standing):  # the store refused when the policy changed
+                self._settle(request_id, standing, "cancelled", SUPERSEDED)
         self._look_again()
 
     def _became(self, request_id: str, standing: Standing, state: State) -> None:
         if state in lifecycle.OPEN:
             self._open[request_id] = standing
         else:
-            del self._open[request_id]
+            self._open.pop(request_id, None)
         self.told(state, standing)
         self._wake(request_id)
 

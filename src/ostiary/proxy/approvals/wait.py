@@ -25,6 +25,8 @@ HOLD_WITH_PROGRESS = 240
 """Seconds with one (P5.2): reports of progress tell the client that somebody is still there."""
 
 SECOND = 1_000_000
+MARGIN = 0.05
+"""Seconds after which a request whose time is up has surely expired by the clock of the store."""
 
 Ending = Literal["answered", "late", "gone"]
 
@@ -37,7 +39,8 @@ def asks_in_form(call: Call, command: Await, session: Session) -> bool:
     if not command.hold.convenience:
         return False
     if call.era == "modern":
-        return forms.takes_forms(forms.declared(call.message))
+        fits = len(forms.carried_by(call.message)) <= forms.MAX_CARRIED
+        return fits and forms.takes_forms(forms.declared(call.message))
     own = session.exclusive and session.version in LEGACY_FORMS
     return own and forms.takes_forms(session.client)
 
@@ -66,8 +69,8 @@ class Wait:
         said = f"waiting for approval {self._id}"
         self.held = Held(responder, call.message, streams, said)
         room.wait(self._id, self._answered)
-        seconds = _seconds(call.message, command, now)
-        self._timer = asyncio.get_running_loop().call_later(seconds, self._end, "late")
+        seconds, ending = _patience(call.message, command, now)
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._end, ending)
         if asks_in_form(call, command, session):
             self._ask(command)
 
@@ -111,9 +114,13 @@ class Wait:
         done(Waited(call, how))
 
 
-def _seconds(message: Message, command: Await, now: int) -> float:
-    """How long the client may wait: not longer than the request itself."""
+def _patience(message: Message, command: Await, now: int) -> tuple[float, Ending]:
+    """How long the client may wait, and what it means when that is over.
+
+    The request itself may end first, and the store then says that it has.
+    """
     longest = HOLD if progress_token(message) is None else HOLD_WITH_PROGRESS
     given = command.hold.hold_seconds
     left = (command.waiting.expires - now) / SECOND
-    return max(0.0, min(longest if given is None else given, left))
+    allowed = longest if given is None else given
+    return (allowed, "late") if allowed < left else (max(0.0, left) + MARGIN, "answered")
