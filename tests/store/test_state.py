@@ -112,6 +112,7 @@ def test_keys_are_made_once_differ_and_are_private(state_dir: Path) -> None:
     assert (first.audit, first.checkpoint, first.session) == (second.audit, second.checkpoint, second.session)
     assert len({first.audit, first.checkpoint, first.session}) == 3
     assert sorted(path.name for path in state.keys.iterdir()) == [
+        "approvals.aes",
         "audit.hmac",
         "checkpoint.ed25519",
         "session.mac",
