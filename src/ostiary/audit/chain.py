@@ -60,7 +60,16 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
 
 
 ProblemKind = Literal[
-    "edited", "column", "order", "gap", "truncated", "mismatch", "signature", "shrunk", "unreadable"
+    "edited",
+    "column",
+    "order",
+    "gap",
+    "truncated",
+    "mismatch",
+    "signature",
+    "shrunk",
+    "unreadable",
+    "reused",
 ]
 
 
@@ -74,6 +83,7 @@ class Problem:
     there are. `mismatch`: a checkpoint knows another row at this place. `signature`: a
     checkpoint is not signed with the expected key. `shrunk`: a checkpoint takes back what an
     earlier one said, or one between is missing. `unreadable`: not a record or a checkpoint.
+    `reused`: two calls passed by one approval.
     """
 
     kind: ProblemKind
@@ -122,6 +132,7 @@ class Walk:
     expected: set[tuple[str, int]] = field(default_factory=set[tuple[str, int]])
     found: dict[tuple[str, int], bytes] = field(default_factory=dict[tuple[str, int], bytes])
     first_after: int | None = None
+    approvals: dict[str, int] = field(default_factory=dict[str, int])
 
 
 def inspect(rows: Iterable[Row], walk: Walk, covered: Mapping[str, int]) -> Iterator[Problem]:
@@ -148,8 +159,8 @@ def inspect(rows: Iterable[Row], walk: Walk, covered: Mapping[str, int]) -> Iter
         computed = row_hash(row.prev, row.body.encode(errors="surrogatepass"))
         if computed != row.hash:
             yield Problem("edited", f"row {row.seq} was edited", row.seq, row.writer, row.wseq)
-        # 4. The search columns say what the body says.
-        yield from _columns(row)
+        # 4. The search columns say what the body says, and no approval was used before.
+        yield from _contents(row, walk)
         # 5. Go on from the computed hash, so that one edit is not hidden by the stored one.
         walk.heads[row.writer] = Head(row.wseq, computed)
         place = (row.writer, row.wseq)
@@ -159,7 +170,7 @@ def inspect(rows: Iterable[Row], walk: Walk, covered: Mapping[str, int]) -> Iter
             walk.first_after = row.ts
 
 
-def _columns(row: Row) -> Iterator[Problem]:
+def _contents(row: Row, walk: Walk) -> Iterator[Problem]:
     try:
         record = read_body(row.body)
     except msgspec.DecodeError:
@@ -169,6 +180,11 @@ def _columns(row: Row) -> Iterator[Problem]:
     if said != (row.id, row.ts, row.kind, row.tool, row.decision):
         message = f"row {row.seq} is listed under other words than its body has"
         yield Problem("column", message, row.seq, row.writer, row.wseq)
+    if record.kind == "intent" and record.approval:
+        first = walk.approvals.setdefault(record.approval, row.seq)
+        if first != row.seq:
+            message = f"row {row.seq} lets a call pass by an approval that row {first} has used"
+            yield Problem("reused", message, row.seq, row.writer, row.wseq)
 
 
 def compare(checkpoint: Checkpoint, walk: Walk, name: str) -> Iterator[Problem]:

@@ -108,7 +108,7 @@ class ApprovalTable:
         """The canonical call that `request` is about. Raises GatewayFault if it was tampered with."""
         try:
             content = self._cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], request.id.encode())
-        except InvalidTag as error:
+        except (InvalidTag, ValueError) as error:
             raise GatewayFault(f"the stored call of {request.id} cannot be decrypted") from error
         if self._digest(content) != request.digest:
             raise GatewayFault(f"the stored call of {request.id} is not the one that was asked about")
@@ -243,7 +243,9 @@ def find(connection: sqlite3.Connection, request_id: str) -> Standing | None:
 def sealed_call(connection: sqlite3.Connection, request_id: str) -> bytes | None:
     """The encrypted call of a request that is not over."""
     row = connection.execute("SELECT sealed FROM approvals WHERE id = ?", (request_id,)).fetchone()
-    return None if row is None or row[0] is None else bytes(row[0])
+    if row is None or row[0] is None:
+        return None
+    return row[0] if isinstance(row[0], bytes) else b""  # which nothing can decrypt
 
 
 def newest(connection: sqlite3.Connection, most: int, *, open_only: bool) -> list[Standing]:
