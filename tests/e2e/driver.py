@@ -3,6 +3,7 @@
 A driver (`clients/driver_*`) reads one JSON command a line and answers each with one line:
 
     {"n": 1, "do": "connect", "name": NAME, "mode": "auto" | "legacy", "answers": bool, "changes": bool,
+     "elicits": null | an elicitation result,
      "stdio": {"command", "env", "log"} | "http": {"url", "token"} | "sse": {"url", "token"}}
                                                           -> {"n": 1, "result": the server's handshake}
     {"n": 2, "do": "ask", "name": NAME, "method", "params"} -> {"n": 2, "result", "progress"}
@@ -10,7 +11,8 @@ A driver (`clients/driver_*`) reads one JSON command a line and answers each wit
     {"n": 4, "do": "close", "name": NAME}                 -> {"n": 4, "result": null}
 
 or with `error` (a JSON-RPC error, as the client reports it) or `fault` (any other failure).
-`answers` makes the client answer sampling, elicitation and roots, `changes` ask for news of changed
+`answers` makes the client answer sampling, elicitation and roots, `elicits` only elicitation and
+in this way, `changes` ask for news of changed
 tools where that has to be asked for. Commands run side by side, so a
 slow one delays no other.
 """
@@ -141,11 +143,11 @@ class Driver:
         mode: str = "auto",
         answers: bool = False,
         changes: bool = False,
+        elicits: Json = None,
     ) -> Connection:
         """Connect to a server; fails the test when that fails."""
-        reply = self.reply(
-            self.begin("connect", name, mode=mode, answers=answers, changes=changes, **target.spec())
-        )
+        how = {"mode": mode, "answers": answers, "changes": changes, "elicits": elicits}
+        reply = self.reply(self.begin("connect", name, **how, **target.spec()))
         assert "result" in reply, reply
         return Connection(self, name, reply["result"])
 
@@ -233,12 +235,18 @@ class Drivers:
         return self._running[kind.driver]
 
     def connect(
-        self, kind: Kind, target: Stdio | Http | Sse, *, answers: bool = False, changes: bool = False
+        self,
+        kind: Kind,
+        target: Stdio | Http | Sse,
+        *,
+        answers: bool = False,
+        changes: bool = False,
+        elicits: Json = None,
     ) -> Connection:
         """Connect a client of `kind` to a server."""
         self._names += 1
         return self.of(kind).connect(
-            f"c{self._names}", target, mode=kind.mode, answers=answers, changes=changes
+            f"c{self._names}", target, mode=kind.mode, answers=answers, changes=changes, elicits=elicits
         )
 
     def end(self) -> None:

@@ -76,6 +76,10 @@ class Line:
         """One request; header names are given with `_` for `-`. `token` "" sends none."""
         return Reply(self._start(method, body, path, token, headers))
 
+    def begin(self, body: Json, **headers: str) -> http.client.HTTPResponse:
+        """POST, and read no more than the head of the answer."""
+        return self._start("POST", body, "/mcp", None, headers)
+
     def _start(
         self, method: str, body: Json, path: str, token: str | None, headers: Mapping[str, str]
     ) -> http.client.HTTPResponse:

@@ -43,7 +43,20 @@ class Connection(ABC):
                 raise
             ready.set_exception(plain(error))
 
-    def callbacks(self) -> dict[str, Any]:
+    def callbacks(self, spec: dict[str, Any]) -> dict[str, Any]:
+        """What the client answers: everything, only forms in one way, or nothing."""
+        if elicits := spec.get("elicits"):
+            return {"elicitation_callback": self.elicited(elicits)}
+        return self.everything() if spec.get("answers") else {}
+
+    def elicited(self, elicits: dict[str, Any]) -> Callable[[Any, Any], Any]:
+        async def elicit(_context: Any, _params: Any) -> Any:
+            self.asked.append("elicitation/create")
+            return self.types.ElicitResult(**elicits)
+
+        return elicit
+
+    def everything(self) -> dict[str, Any]:
         types = self.types
 
         async def sample(_context: Any, _params: Any) -> Any:

@@ -40,7 +40,7 @@ class Legacy(Connection):
         return stdio_client(parameters, errlog=Path(stdio["log"]).open("a", encoding="utf-8"))
 
     async def hold(self, spec: dict[str, Any], ready: asyncio.Future[Any]) -> None:
-        callbacks = self.callbacks() if spec.get("answers") else {}
+        callbacks = self.callbacks(spec)
         info = mcp.types.Implementation(name="e2e", version="1")
         async with (
             self.transport(spec) as streams,

@@ -40,7 +40,7 @@ class Modern(Connection):
             message_handler=self.hear,
             cache=None,
             client_info=types.Implementation(name="e2e", version="1"),
-            **(self.callbacks() if spec.get("answers") else {}),
+            **self.callbacks(spec),
         ) as client:
             self.client = client
             ready.set_result(

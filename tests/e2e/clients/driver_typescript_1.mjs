@@ -25,7 +25,8 @@ function transportFor(command, connection) {
 }
 
 async function open(command, connection) {
-  const capabilities = command.answers ? CAPABILITIES : {};
+  const forms = command.elicits ? { elicitation: { form: {} } } : {};
+  const capabilities = command.answers ? CAPABILITIES : forms;
   const client = new Client({ name: "e2e", version: "1" }, { capabilities });
   if (command.answers) {
     const answer = (schema, result) =>
@@ -36,6 +37,12 @@ async function open(command, connection) {
     answer(types.CreateMessageRequestSchema, SAMPLED);
     answer(types.ElicitRequestSchema, ELICITED);
     answer(types.ListRootsRequestSchema, ROOTS);
+  }
+  if (command.elicits) {
+    client.setRequestHandler(types.ElicitRequestSchema, () => {
+      connection.asked.push("elicitation/create");
+      return command.elicits;
+    });
   }
   client.fallbackNotificationHandler = async (notification) => connection.heard.push(notification);
   const transport = transportFor(command, connection);

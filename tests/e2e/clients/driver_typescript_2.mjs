@@ -21,7 +21,8 @@ function transportFor(command, connection) {
 }
 
 async function open(command, connection) {
-  const capabilities = command.answers ? CAPABILITIES : {};
+  const forms = command.elicits ? { elicitation: { form: {} } } : {};
+  const capabilities = command.answers ? CAPABILITIES : forms;
   const versionNegotiation = { mode: command.mode ?? "auto" };
   const hear = () => connection.heard.push({ method: "notifications/tools/list_changed" });
   const listChanged = { tools: { autoRefresh: false, debounceMs: 0, onChanged: hear } };
@@ -36,6 +37,12 @@ async function open(command, connection) {
     answer("sampling/createMessage", SAMPLED);
     answer("elicitation/create", ELICITED);
     answer("roots/list", ROOTS);
+  }
+  if (command.elicits) {
+    client.setRequestHandler("elicitation/create", () => {
+      connection.asked.push("elicitation/create");
+      return command.elicits;
+    });
   }
   client.fallbackNotificationHandler = async (notification) => connection.heard.push(notification);
   const transport = transportFor(command, connection);
