@@ -41,11 +41,12 @@ def show_lines(standing: Standing, content: bytes | None, now: int) -> list[str]
     standing = lifecycle.at(standing, now)
     request, state = standing.request, standing.state
     until = f", until {clock(request.expires)} (in {duration(request.expires - now)})"
+    asked = f"{clock(request.asked)} ({duration(now - request.asked)} ago)"
     lines = [
         f"request    {printable(request.id)}",
         f"state      {state}{until if state in lifecycle.OPEN else ''}",
         f"tool       {fitted(request.tool, 200)} on server {printable(request.server)}",
-        f"asked by   {printable(request.principal)}, {clock(request.asked)} ({duration(now - request.asked)} ago)",
+        f"asked by   {printable(request.principal)}, {asked}",
     ]
     if request.message:
         lines.append(f"message    {printable(request.message)}")
@@ -102,7 +103,7 @@ def as_json(standing: Standing, now: int, content: bytes | None = None) -> dict[
 def call_lines(content: bytes) -> list[str]:
     """The canonical call, indented; every character outside ASCII is escaped."""
     value = json.loads(content, parse_float=_Exact)
-    return [line.replace("\x7f", "\\u007f") for line in _render(cast("object", value), 0).split("\n")]
+    return _render(cast("object", value), 0).split("\n")
 
 
 class _Exact(str):
