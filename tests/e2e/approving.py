@@ -123,7 +123,7 @@ class Office:
         def new() -> list[str]:
             return [one for one in self.requests() if one not in known]
 
-        world.wait_for("a request for approval", lambda: bool(new()))
+        world.wait_for("a request for approval", lambda: bool(new()), 20)
         (found,) = new()
         return found
 

@@ -35,7 +35,7 @@ class Client:
     """A client of either era, written by hand, on one connection."""
 
     def __init__(self, gate: world.Gate, *, modern: bool = False, forms: bool = False) -> None:
-        self.line = Line(gate)
+        self.line, self.line_beside = Line(gate), Line(gate)
         self.modern, self.forms = modern, forms
         self._ids = itertools.count(100)
         self.session = "" if modern else self._initialize()
@@ -246,7 +246,7 @@ def test_an_answer_on_the_legacy_era_counts_once(office: Office) -> None:
     gate = office.gate(policy(office.folder, convenience=True))
     client, beside = Client(gate, forms=True), Line(gate)
     _, response = client.begin('{"what":1}')
-    question = _next_message(response)
+    question = next_message(response)
     assert question["method"] == "elicitation/create"
     answer = {"jsonrpc": "2.0", "id": question["id"], "result": YES}
 
@@ -254,14 +254,14 @@ def test_an_answer_on_the_legacy_era_counts_once(office: Office) -> None:
     assert stranger.send(answer).status == 400
     assert office.runs() == []
     statuses = [beside.send(body=answer, Mcp_Session_Id=client.session).status for _ in range(2)]
-    told = _next_message(response)
+    told = next_message(response)
 
     assert statuses == [202, 400]
     assert ran(told)
     assert office.runs() == [1]
 
 
-def _next_message(response: Any) -> Json:
+def next_message(response: Any) -> Json:
     """The next event of an open stream."""
     while True:
         line = response.readline()
@@ -300,7 +300,7 @@ def test_a_call_that_is_cancelled_while_it_is_held_ends_there(office: Office) ->
     request = office.next_request()
     cancel = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": number}}
     assert beside.send(body=cancel, Mcp_Session_Id=client.session).status == 202
-    told = _next_message(response)
+    told = next_message(response)
     office.approve(request)
 
     assert told["error"]["code"] == -32800
@@ -342,7 +342,7 @@ def test_a_held_call_without_a_progress_token_is_kept_alive_by_comments(office: 
 
     assert response.headers.get_content_type() == "text/event-stream"
     assert first.startswith(b":")
-    assert _next_message(response)["result"]["isError"]
+    assert next_message(response)["result"]["isError"]
 
 
 def test_a_client_that_takes_no_event_stream_is_told_to_come_back(office: Office) -> None:
