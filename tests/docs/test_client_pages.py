@@ -33,7 +33,7 @@ def commands() -> Iterator[tuple[str, list[str]]]:
                 yield fence.id, words[words.index("proxy") + 1 :]
     for fence in SHELL:
         for line in fence.text.replace("\\\n", " ").splitlines():
-            words = shlex.split(line, comments=True)
+            words = shlex.split(line, comments=True) if "ostiary proxy" in line else []
             for at, (first, second) in enumerate(pairwise(words)):
                 if first.endswith("ostiary") and second == "proxy":
                     yield fence.id, words[at + 2 :]

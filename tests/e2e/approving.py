@@ -6,8 +6,9 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from ostiary.store.approvers import private_path
 from ostiary.store.connection import connect_to_read
@@ -17,6 +18,15 @@ from tests.e2e import world
 from tests.e2e.driver import Stdio
 
 Json = Any
+
+
+class Closable(Protocol):
+    """What has to be closed."""
+
+    def close(self) -> object: ...
+
+
+Opened = TypeVar("Opened", bound=Closable)
 SERVER = [sys.executable, "-W", "ignore", str(Path(__file__).with_name("recording_server.py"))]
 HOLD = "20s"
 """Long enough for a person's command on a busy machine, and no wait of a test goes that far."""
@@ -52,6 +62,7 @@ class Office:
         self.passphrase.touch(mode=0o600)
         self.passphrase.write_text("correct horse battery\n")
         self._gates: list[world.Gate] = []
+        self._kept = ExitStack()
         opened = open_state(self.state)
         register(opened, "user:ana", private_path(opened), "correct horse battery", None)
 
@@ -74,8 +85,14 @@ class Office:
         self._gates.append(gate)
         return gate
 
+    def keep(self, opened: Opened) -> Opened:
+        """Close `opened` when the test is over."""
+        self._kept.callback(opened.close)
+        return opened
+
     def close(self) -> None:
         """Stop the gates; none may have met a fault of its own."""
+        self._kept.close()
         for gate in self._gates:
             gate.stop()
             assert "Traceback" not in gate.told(), gate.told()
@@ -123,7 +140,7 @@ class Office:
         def new() -> list[str]:
             return [one for one in self.requests() if one not in known]
 
-        world.wait_for("a request for approval", lambda: bool(new()), 20)
+        world.wait_for("a request for approval", lambda: bool(new()), 20)  # a server may have to start
         (found,) = new()
         return found
 

@@ -39,11 +39,10 @@ def events(response: Any) -> list[Json]:
 
 def test_a_held_call_is_unknown_to_the_server_so_it_can_neither_flood_nor_answer(office: Office) -> None:
     """Nothing of the call has reached it. After the approval its reports pass as those of any call."""
-    client = Client(office.gate(policy(office.folder), upstream=SERVER))
+    client = Client(office, office.gate(policy(office.folder), upstream=SERVER))
     meta = {"progressToken": "p"}
-    response = client.line.begin(
-        client.body("run", '{"do":"flood"}', _meta=meta), Mcp_Session_Id=client.session
-    )
+    flood = client.body("run", '{"do":"flood"}', _meta=meta)
+    response = office.keep(client.line.begin(flood, Mcp_Session_Id=client.session))
     waiting = next_message(response)
     request = office.next_request()
     assert calls(office) == []
@@ -59,7 +58,7 @@ def test_a_held_call_is_unknown_to_the_server_so_it_can_neither_flood_nor_answer
 
 
 def test_a_server_that_answers_twice_is_heard_once(office: Office) -> None:
-    client = Client(office.gate(policy(office.folder), upstream=SERVER))
+    client = Client(office, office.gate(policy(office.folder), upstream=SERVER))
     _, response = client.begin('{"do":"twice"}')
     office.approve(office.next_request())
     told = events(response)
@@ -72,7 +71,7 @@ def test_a_server_that_answers_twice_is_heard_once(office: Office) -> None:
 def test_an_answer_to_a_question_of_the_server_approves_nothing(office: Office, kept: bool) -> None:
     """Even if the server knew the id of the gate's own question, that question is over by then."""
     gate = office.gate(policy(office.folder, convenience=True), upstream=SERVER)
-    client, beside = Client(gate, forms=True), Client(gate, forms=True)
+    client, beside = Client(office, gate, forms=True), Client(office, gate, forms=True)
     _, held = client.begin('{"do":"held"}')
     question = next_message(held)
     number = question["id"] if kept else f"{question['id']}x"

@@ -541,7 +541,7 @@ def test_the_call_is_kept_encrypted_until_the_request_is_over(world: World) -> N
 
 @pytest.mark.parametrize("durability", ["process", "power"])
 def test_what_is_about_an_approval_is_synced_before_it_counts(world: World, durability: Any) -> None:
-    """R2.1: always FULL; beside it other transactions are synced as the level says."""
+    """always FULL; beside it other transactions are synced as the level says."""
     usual = 1 if durability == "process" else 2
     seen: list[tuple[str, int]] = []
 

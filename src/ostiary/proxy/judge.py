@@ -8,7 +8,6 @@ from functools import partial
 from itertools import islice
 
 from ostiary.calls.call import Call, Ended, Era
-from ostiary.errors import UpstreamFault
 from ostiary.identity.grant import Grant
 from ostiary.policy.compile import Compiled
 from ostiary.policy.methods import decide_method
@@ -16,7 +15,8 @@ from ostiary.policy.reach import passes_everything
 from ostiary.proxy.cancelling import Way
 from ostiary.proxy.catalogue import Link
 from ostiary.proxy.desk import Desk
-from ostiary.proxy.exchange import Flow, Head, Header, UpstreamRequest
+from ostiary.proxy.discard import Discard
+from ostiary.proxy.exchange import Header, UpstreamRequest
 from ostiary.proxy.handles.recall import Context
 from ostiary.proxy.handles.tasks import Task
 from ostiary.proxy.headers import for_own_request, own_meta
@@ -258,7 +258,7 @@ class Judge:
 
     def _reply(self, body: bytes) -> None:
         """Answer the server ourselves, so that its tool does not hang."""
-        desk, discard = self._desk, _Discard(self.session)
+        desk, discard = self._desk, Discard(self.session)
         headers = for_own_request(self._headers, desk.own_headers)
         request = UpstreamRequest("POST", headers, body, grant=self._grant.name)
         discard.flow = desk.upstream.send(request, discard)
@@ -367,38 +367,3 @@ def _declared(capabilities: Mapping[str, object]) -> Iterator[str]:
 
 def _monitor(policy: Compiled | None) -> bool:
     return policy is not None and policy.monitor
-
-
-class _Discard:
-    """A sink for answers that nobody needs. Holds one of the session's places for replies."""
-
-    __slots__ = ("_over", "_session", "flow")
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self._over = False
-        self.flow: Flow | None = None
-        session.replies += 1
-
-    def head(self, head: Head) -> None:
-        if head.length != 0:
-            self._cancel()
-
-    def data(self, data: bytes) -> None:
-        self._cancel()
-
-    def end(self) -> None:
-        self._leave()
-
-    def fault(self, fault: UpstreamFault) -> None:
-        self._leave()
-
-    def _cancel(self) -> None:
-        if self.flow is not None:
-            self.flow.cancel()
-        self._leave()
-
-    def _leave(self) -> None:
-        if not self._over:
-            self._over = True
-            self._session.replies -= 1

@@ -108,12 +108,8 @@ async def _proxy(
     loop = asyncio.get_running_loop()
     child_gone = asyncio.Event()
     locked = LockedPins(state, server) if options.pins == "locked" else None  # before anything is started
-    upstream = make_upstream(
-        options,
-        child_gone,
-        network,
-        lambda: desk.catalogues.doubt(),  # noqa: PLW0108 - the desk comes later
-    )
+    doubt = lambda: desk.catalogues.doubt()  # noqa: E731, PLW0108 - the desk comes later
+    upstream = make_upstream(options, child_gone, network, doubt)
     journal, asking = TickJournal(store, loop), Asking(state, store)
     store.handles.wake, store.handles.hurrying = journal.wake, journal.hurry
     mint = Mint(store.clock.now)
@@ -136,11 +132,7 @@ async def _proxy(
         approvals=asking.source,
     )
     asking.begin(desk, network.hook, options.grant)
-    watches = [_watch(loop, options, server, policy, desk, keyed(store.keys.audit))]
-    if locked is not None:
-        watches.append(locked.watch(loop, desk, store.clock.now))
-        if locked.warning:
-            print(f"ostiary: warning: {locked.warning}", file=sys.stderr)
+    watches = _watches(loop, options, server, policy, desk, store, locked)
     banner = describe(options, server, desk.policy)
     store.instance.describe(banner.details())
     desk.note("started", banner.summary(), reasons=banner.unsafe)
@@ -153,8 +145,7 @@ async def _proxy(
         return await serve_stdio(options, desk, upstream, banner, child_gone)
     finally:
         for watch in watches:
-            if watch is not None:
-                watch.close()
+            watch.close()
         await upstream.close()
         desk.stops.close()
         await asking.stop(desk)
@@ -191,22 +182,29 @@ def make_upstream(
     return upstream
 
 
-def _watch(
+def _watches(
     loop: asyncio.AbstractEventLoop,
     options: ProxyOptions,
     server: str,
     policy: tuple[bytes, Compiled] | None,
     desk: Desk,
-    conceal: Conceal,
-) -> Watch | None:
-    if options.policy is None or policy is None:
-        return None
-    reloader = Reloader(
-        desk,
-        file=options.policy,
-        server=server,
-        unsafe_monitor=options.unsafe_monitor,
-        unsafe_skip_tests=options.unsafe_skip_tests,
-        conceal=conceal,
-    )
-    return Watch(loop, options.policy, policy[0], reloader)
+    store: SqliteStore,
+    locked: LockedPins | None,
+) -> list[Watch]:
+    """What notices that the policy or the pins have changed."""
+    found: list[Watch] = []
+    if options.policy is not None and policy is not None:
+        reloader = Reloader(
+            desk,
+            file=options.policy,
+            server=server,
+            unsafe_monitor=options.unsafe_monitor,
+            unsafe_skip_tests=options.unsafe_skip_tests,
+            conceal=keyed(store.keys.audit),
+        )
+        found.append(Watch(loop, options.policy, policy[0], reloader))
+    if locked is not None:
+        found.append(locked.watch(loop, desk, store.clock.now))
+        if locked.warning:
+            print(f"ostiary: warning: {locked.warning}", file=sys.stderr)
+    return found
