@@ -22,6 +22,9 @@ from tests.cli.test_messages import ostiary
 from tests.cli.tree import leaves, tree
 
 POLICY = '{"version": "1", "default": "deny", "tools": {"fetch": {}}}'
+YAML = 'version: "1"\ndefault: deny\ntools:\n  fetch: {}\n'
+TESTS = "tests:\n  - {name: fetching is allowed, tool: fetch, expect: allow}\n"
+INTERCEPT = 'version: "1"\ndefault: deny\ntools:\n  fetch: {rules: [{name: no, action: deny}]}\n'
 TOOLS = [{"name": "fetch", "inputSchema": {"type": "object"}}]
 ENDLESS = {"--watch", "--follow", "-w", "-f"}
 NOT_RUN = {("proxy",), ("demo",), ("approvals", "init"), ("approvals", "resolve"), ("approvals", "watch")}
@@ -64,7 +67,7 @@ def test_a_help_begins_with_one_sentence_of_purpose(words: tuple[str, ...]) -> N
 
     first = " ".join(text.split("\n\n")[1].split())
 
-    assert re.fullmatch(r"[A-Z][^.]+\.( [A-Z].*)?", first), first
+    assert re.fullmatch(r"[A-Z][^.]+\.( .*)?", first), first
 
 
 @pytest.mark.parametrize("words", ALL, ids=name)
@@ -118,6 +121,9 @@ def is_run(line: str) -> bool:
 def furnished(tmp_path: Path) -> Path:
     """A folder with what examples speak of, and a state directory that the environment names."""
     (tmp_path / "policy.json").write_text(POLICY)
+    (tmp_path / "policy.yaml").write_text(YAML)
+    (tmp_path / "policy.tests.yaml").write_text(TESTS)
+    (tmp_path / "intercept.yaml").write_text(INTERCEPT)
     (tmp_path / "tools.json").write_text(json.dumps({"tools": TOOLS}))
     store = open_store(open_state(tmp_path / ".local/state/ostiary"))
     call = "ev_01KB6Q2M8ZJ4W7T0X5RCN3HYED"

@@ -95,7 +95,11 @@ def block(page: Path, label: str) -> Fence:
     return found
 
 
-@pytest.mark.parametrize("page", POLICY_PAGES, ids=name)
+ABOUT_TESTS = [page for page in POLICY_PAGES if any(fence.label == "console" for fence in fences(page))]
+ABOUT_POLICIES = [page for page in POLICY_PAGES if page not in ABOUT_TESTS]
+
+
+@pytest.mark.parametrize("page", ABOUT_POLICIES, ids=name)
 def test_the_example_of_a_diagnostic_is_what_the_check_says(page: Path, tmp_path: Path) -> None:
     came = checked(list(fences(page)), tmp_path)
 
@@ -114,6 +118,7 @@ def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ErrorGate]:
 
 SENT = [page for page in [*RULE_PAGES, *CODE_PAGES] if any(fence.label == "http" for fence in fences(page))]
 TYPED = [page for page in RULE_PAGES if any(fence.label == "console" for fence in fences(page))]
+TYPED += ABOUT_TESTS
 
 
 @pytest.mark.parametrize("page", SENT, ids=name)
@@ -128,7 +133,7 @@ def test_the_example_of_a_refusal_is_what_a_gate_answers(page: Path, gate: Error
 
 
 @pytest.mark.parametrize("page", TYPED, ids=name)
-def test_the_example_of_a_rule_is_what_the_command_prints(page: Path, tmp_path: Path) -> None:
+def test_an_example_that_is_typed_is_what_the_command_prints(page: Path, tmp_path: Path) -> None:
     write(list(fences(page)), tmp_path)
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
 
@@ -136,7 +141,7 @@ def test_the_example_of_a_rule_is_what_the_command_prints(page: Path, tmp_path: 
     came = run(one.command, tmp_path, {"PATH": path, "HOME": str(tmp_path), "PYTHONUTF8": "1"})
 
     assert agrees(one.shown, came), came
-    assert f"rule: {title(page)}" in came
+    assert (f"rule: {title(page)}" if page in RULE_PAGES else f"[{title(page)}]") in came
 
 
 WITHOUT = {
@@ -156,7 +161,16 @@ def test_every_other_page_has_an_example() -> None:
     } == WITHOUT
 
 
-LABELS = {"sh", "text", "http", "console", "json policy.json", "json tools.json", "yaml policy.yaml"}
+LABELS = {
+    "sh",
+    "text",
+    "http",
+    "console",
+    "json policy.json",
+    "json tools.json",
+    "yaml policy.yaml",
+    "yaml policy.tests.yaml",
+}
 
 
 def test_every_block_of_a_page_is_of_a_kind_that_is_run() -> None:

@@ -35,6 +35,18 @@ EXAMPLES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = MappingProxyType(
                 """ostiary policy explain -p policy.json --tool fetch --args '{"n": 1}'""",
             ),
         ),
+        "policy test": (
+            ("the tests that stand beside it", "ostiary policy test policy.yaml"),
+            ("and which rules they leave out", "ostiary policy test policy.yaml --coverage"),
+        ),
+        "policy convert": (
+            ("from Intercept's format", "ostiary policy convert intercept.yaml --out converted.yaml"),
+            ("in the other syntax", "ostiary policy convert policy.yaml --to json"),
+        ),
+        "policy fmt": (
+            ("put it into the one style", "ostiary policy fmt policy.yaml"),
+            ("would it change, and how", "ostiary policy fmt --check --diff policy.yaml"),
+        ),
         "policy schema": (("for an editor", "ostiary policy schema > policy.schema.json"),),
         "approvals init": (
             ("register yourself, with a passphrase", "ostiary approvals init"),
@@ -52,7 +64,7 @@ EXAMPLES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = MappingProxyType(
             ("let it pass, once", "ostiary approvals resolve apr_01KB6Q2M8ZJ4W7T0X5RCN3HYED --approve"),
             (
                 "refuse it, and say why",
-                "ostiary approvals resolve apr_01KB6Q2M8ZJ4W7T0X5RCN3HYED --deny --note busy",
+                "ostiary approvals resolve apr_01KB6Q2M8ZJ4W7T0X5RCN3HYED --deny --note no",
             ),
         ),
         "approvals watch": (("answer as calls come in", "ostiary approvals watch"),),

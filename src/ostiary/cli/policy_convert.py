@@ -36,14 +36,10 @@ def convert(
     ] = None,
     state_dir: StateOption = None,
 ) -> None:
-    r"""Write a policy of any format as Ostiary's own, deciding every call alike.
+    """Write a policy of any format as Ostiary's own, deciding every call alike.
 
     What is said otherwise, or not carried over, is reported on standard error. What
     cannot be said the same way is refused, never approximated.
-
-    \b
-    ostiary policy convert intercept.yaml -o policy.yaml
-    ostiary policy convert rules.yaml --to json | less
 
     Exit status: 0 converted, 2 could not be.
     """

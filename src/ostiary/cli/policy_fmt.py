@@ -26,14 +26,10 @@ def fmt(
     diff: Annotated[bool, typer.Option("--diff", help="Write nothing; show what would change.")] = False,
     state_dir: StateOption = None,
 ) -> None:
-    r"""Write policies in one style, keeping their meaning, their comments and their numbers.
+    """Write policies in one style, keeping their meaning, their comments and their numbers.
 
     Keys stand in the order of the reference, indented by two spaces. A file is replaced
     at once, or not at all; one that is not valid is refused.
-
-    \b
-    ostiary policy fmt policy.yaml
-    ostiary policy fmt --check --diff policies/*.yaml
 
     Exit status: 0 done, 1 with --check when a file would change, 2 could not run.
     """

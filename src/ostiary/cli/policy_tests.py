@@ -47,14 +47,10 @@ def run(
     state_dir: StateOption = None,
     format_: FormatOption = Format.text,
 ) -> None:
-    r"""Decide the calls in a tests file, and say which were not decided as they must be.
+    """Decide the calls in a tests file, and say which were not decided as they must be.
 
     The tests of `policy.yaml` stand beside it, in `policy.tests.yaml` or `.json`.
     Nothing is called, and no counter is filled.
-
-    \b
-    ostiary policy test policy.yaml
-    ostiary policy test -p policy.yaml --tools tools.json --coverage
 
     Exit status: 0 all passed, 1 some failed, 2 could not run.
     """
