@@ -174,6 +174,7 @@ def test_wide_letters_are_folded_by_the_columns_they_take() -> None:
     assert "".join(lines) == "漢" * 30 + "abc"
     assert max(columns_of(line) for line in lines) <= 25
     assert folded("", 25) == [""]
+    assert folded("a\x1b[2J\u202eb", 40) == [r"a\u001b[2J\u202eb"]
 
 
 def test_of_twenty_five_the_chosen_one_is_always_in_sight(asking: Asking) -> None:
@@ -215,6 +216,9 @@ def test_when_the_chosen_one_ends_no_key_meets_another(asking: Asking) -> None:
         press(terminal, b"a", b"\r")
 
         sees(terminal, "nothing is chosen")
+        drawn = terminal.output.count("\x1b[H")
+        terminal.until(lambda: terminal.output.count("\x1b[H") > drawn + 3)
+        sees(terminal, "up or down chooses one")
         assert asking.state_of(other) == "pending"
         press(terminal, DOWN, END, b"a")
         terminal.until(lambda: terminal.shows(f"Approve {other}"))
