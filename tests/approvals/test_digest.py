@@ -1,4 +1,4 @@
-"""Which calls are the same call to an approver (P5.1)."""
+"""Which calls are the same call to an approver (P5.7)."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from ostiary.approvals.request import State
 from ostiary.approvals.step import Ask, Crowded, Redeemed, Turned, Waiting
 from ostiary.audit.chain import body_of
 from ostiary.calls.call import (
@@ -183,6 +184,35 @@ def test_a_call_waits_for_a_person_at_most_once() -> None:
     assert Forward not in {type(command) for command in commands}
     assert isinstance(outcome, Refused)
     assert outcome.approval == again
+
+
+@pytest.mark.parametrize(
+    ("state", "rule", "said"),
+    [
+        ("expired", "(approval expired)", "Nobody answered request apr_1 in time."),
+        ("cancelled", "(approval cancelled)", "Request apr_1 does not count any more: why."),
+        ("consumed", "(approval used)", "The approval apr_1 was used by another call"),
+        ("denied", "(approval denied)", "A person denied this call: why."),
+    ],
+)
+def test_a_call_that_waited_asks_nobody_again_and_is_told_what_became_of_it(
+    state: State, rule: str, said: str
+) -> None:
+    """P5.9: the second entry names the request that the call has waited for."""
+    held = call(tool_call("clock"), compiled(HELD))
+    replies: dict[type, list[object]] = {
+        Consult: [CATALOGUE, CATALOGUE],
+        Entry: [WAITING, Turned("apr_1", state, "why", 9_000_000)],
+        Await: [Waited(held, "answered")],
+    }
+
+    commands, outcome = play(handle(held), replies)
+
+    asked = [one.step for one in commands if isinstance(one, Entry)]
+    assert [one.waited for one in asked if isinstance(one, Ask)] == ["", "apr_1"]
+    assert isinstance(outcome, Refused)
+    assert outcome.rules == (rule,)
+    assert said in outcome.message
 
 
 @pytest.mark.parametrize(

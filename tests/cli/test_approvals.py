@@ -109,7 +109,7 @@ def test_a_list_fits_eighty_columns(world: World) -> None:
 
 LISTED = """\
 request                        tool                         state          left
-apr_01HF0000000000000000000003 x\\u001b]0;owned\\u0007\\u009b… pending       28 min
+apr_01HF0000000000000000000003 x\\u001b]0;owned\\u0007\\u009b… pending      28 min
 apr_01HF0000000000000000000002 a_tool_with_a_name_of_many_… approved     28 min
 apr_01HF0000000000000000000001 wipe                         pending      28 min
 """

@@ -80,7 +80,7 @@ def test_an_identical_call_joins_the_request_that_waits(world: World) -> None:
     ids=str,
 )
 def test_any_part_that_differs_is_another_request(world: World, change: dict[str, Any]) -> None:
-    """P5.1: principal, server, tool, definition, revision and the exact call."""
+    """P5.7: principal, server, tool, definition, revision and the exact call."""
     with Office.opened(world) as office:
         first = waiting(office.take(office.ask()))
         office.answer(first.id, ANA)
@@ -379,7 +379,7 @@ def test_without_registered_approvers_nothing_is_ever_approved(world: World) -> 
         assert office.state(request_id) == "cancelled"
 
 
-# Somebody with an editor.
+# Somebody with an editor (P5.8).
 
 
 def forged(world: World, office: Office, how: str) -> str:
@@ -541,7 +541,7 @@ def test_the_call_is_kept_encrypted_until_the_request_is_over(world: World) -> N
 
 @pytest.mark.parametrize("durability", ["process", "power"])
 def test_what_is_about_an_approval_is_synced_before_it_counts(world: World, durability: Any) -> None:
-    """always FULL; beside it other transactions are synced as the level says."""
+    """Whatever the level, which other transactions beside it are synced by."""
     usual = 1 if durability == "process" else 2
     seen: list[tuple[str, int]] = []
 

@@ -6,6 +6,6 @@
 `statement`  what approvers sign, and which keys are believed
 `step`       what the store does about approvals inside a transaction, and what it answers
 
-Pure: time, ids and keys come in as arguments. `store.approvals` keeps the rows, `proxy.holding`
+Pure: time, ids and keys come in as arguments. `store.approvals` keeps the rows, `proxy.approvals`
 lets a client wait, `cli.approvals` is where people answer.
 """
