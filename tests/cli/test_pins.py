@@ -273,6 +273,7 @@ def test_a_first_policy_is_written_checked_and_never_written_over(place: Place) 
         done = place.run("scan-tools", "-o", name, live=True)
         assert f"wrote {name}: 2 tools, every one denied" in done.stdout
         place.run("policy", "check", name)
+        place.run("policy", "fmt", "--check", name)
         for tool in ("echo", "other", "unheard_of"):
             place.run("policy", "explain", "-p", name, "--tool", tool, status=1)
         text = (place.folder / name).read_text()

@@ -92,7 +92,9 @@ def scan_tools(
 
 
 def policy_text(found: Introspection, *, as_json: bool) -> str:
-    """The policy, which has been seen to load and to deny every tool."""
+    """The policy in the style of `policy fmt`, which has been seen to load and to deny every tool."""
+    from ostiary.policy.layout.rewrite import rewritten
+
     about = " ".join(part for part in (found.server.name, found.server.version) if part) or "a server"
     text = (starter_json if as_json else starter_yaml)(about, found.tools)
     document, diagnostics = load_text(text.encode(), file="the first policy")
@@ -101,6 +103,7 @@ def policy_text(found: Introspection, *, as_json: bool) -> str:
         raise GatewayFault(
             "the first policy would not load: " + "; ".join(item.message for item in errors[:3])
         )
+    text = rewritten(text.encode(), file="the first policy").decode()
     _check_denied(text, found)
     return text
 
