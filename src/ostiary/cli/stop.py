@@ -83,7 +83,7 @@ def off(
     state_dir: StateOption = None,
     format_: FormatOption = Format.text,
 ) -> None:
-    """Lift exactly the stop that is named. `--all` lifts the stop of everything, and no other.
+    """Lift exactly the stop that is named. With --all that is the stop of everything, and no other.
 
     Where approvers are registered it takes the key of one of them.
 

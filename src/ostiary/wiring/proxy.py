@@ -137,8 +137,7 @@ async def _proxy(
     store.instance.describe(banner.details())
     desk.note("started", banner.summary(), reasons=banner.unsafe)
     desk.stops.watch(EVERY)  # before anybody can call
-    gc.freeze()  # what is loaded by now stays: the collector need not walk through it again
-    gc.set_threshold(*COLLECT_AFTER)
+    _rest_the_collector()
     try:
         if options.listen is not None:
             return await serve_http(options, options.listen, state, store, desk, banner, network)
@@ -154,6 +153,12 @@ async def _proxy(
         desk.note("stopped", "")
         await journal.close()
         asking.close()
+
+
+def _rest_the_collector() -> None:
+    """What is loaded by now stays: the collector need not walk through it again."""
+    gc.freeze()
+    gc.set_threshold(*COLLECT_AFTER)
 
 
 def make_upstream(
