@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from ostiary.cli.options import StateOption
+from ostiary.cli.printable import printable_lines
 from ostiary.cli.written import STANDARD, read_source, replace_file
 from ostiary.errors import CallerFault
 from ostiary.policy.diagnostic import PolicyError
@@ -58,7 +59,7 @@ def convert(
     else:
         replace_file(out, result.text)
     for note in result.notes:
-        typer.echo(note.render(), err=True)
+        typer.echo(printable_lines(note.render()), err=True)
 
 
 def _name(file: str) -> str:

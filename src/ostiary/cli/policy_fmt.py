@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from ostiary.cli.options import StateOption
+from ostiary.cli.printable import printable_lines
 from ostiary.cli.written import STANDARD, read_source, replace_file
 from ostiary.errors import CallerFault, OstiaryError
 from ostiary.policy.diagnostic import PolicyError
@@ -55,7 +56,7 @@ def _one(file: str, *, check: bool, diff: bool) -> int:
             _put(file, raw, text)
     except PolicyError as error:
         for item in error.diagnostics:
-            typer.echo(item.render(), err=True)
+            typer.echo(printable_lines(item.render()), err=True)
     except OstiaryError as error:
         typer.echo(f"error: {error.message}" + (f"\n  hint: {error.hint}" if error.hint else ""), err=True)
     else:

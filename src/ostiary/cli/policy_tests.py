@@ -16,6 +16,7 @@ from ostiary.cli.options import (
     ToolsOption,
     print_json,
 )
+from ostiary.cli.printable import printable
 from ostiary.errors import CallerFault
 from ostiary.policy.diagnostic import PolicyError
 from ostiary.policy.load import document
@@ -67,7 +68,7 @@ def run(
         print_json(report_json(result))
     else:
         for line in report_lines(result, coverage=coverage):
-            typer.echo(line)
+            typer.echo(printable(line))
     raise typer.Exit(1 if result.failures else 0)
 
 
