@@ -180,6 +180,18 @@ def test_check_says_what_is_wrong_with_the_tests(folder: Path) -> None:
     assert "p.tests.yaml:2:39: error: unknown key `expekt`" in done.stderr
 
 
+def test_check_says_whose_policy_a_test_cannot_be_about(folder: Path) -> None:
+    """P8.3: a gate would not start with these tests, so a check does not call them fine."""
+    (folder / "p.json").write_text(
+        '{"version": "1", "servers": {"a": {"default": "deny"}, "b": {"default": "deny"}}}'
+    )
+
+    done = ostiary("policy", "check", "p.json", cwd=folder)
+
+    assert done.returncode == 1
+    assert "p.tests.yaml:2:5: error: the key `server` is missing: the policy has several" in done.stderr
+
+
 def test_a_gate_does_not_start_with_a_failing_test_unless_told_to(folder: Path) -> None:
     """P8.2: the message names the failing tests; the switch is shown and recorded."""
     (folder / "p.tests.yaml").write_text(FAILING)

@@ -33,6 +33,7 @@ from ostiary.policy.explain import explain_lines
 from ostiary.policy.jsonschema_export import schema as policy_schema
 from ostiary.policy.load import load_text
 from ostiary.policy.model import Document
+from ostiary.policy.testing.run import check_servers
 from ostiary.policy.understanding import understood
 from ostiary.proxy.policy_file import policy_for, read_policy
 from ostiary.proxy.tests_file import find_tests, read_test_file
@@ -67,7 +68,7 @@ def check(
     found, diagnostics = load_text(read_policy(file), file=str(file), unsafe_monitor=unsafe_monitor)
     if found is not None and tools is not None:
         diagnostics = [*diagnostics, *_against(found, read_tools(tools))]
-    path, count, problems = _tests_of(file)
+    path, count, problems = _tests_of(file, found)
     diagnostics = [*diagnostics, *problems]
     ok = found is not None and not any(item.severity == "error" for item in diagnostics)
     meaning = understood(found).split("\n") if found is not None and ok else []
@@ -148,15 +149,16 @@ def _arguments(text: str) -> dict[str, object]:
     return dict(value)
 
 
-def _tests_of(policy: Path) -> tuple[Path | None, int, Sequence[Diagnostic]]:
-    """The tests beside a policy: file, number of calls, and what is wrong with the file."""
+def _tests_of(policy: Path, found: Document | None) -> tuple[Path | None, int, Sequence[Diagnostic]]:
+    """The tests beside a policy: file, number of calls, and what keeps them from being run."""
     path = find_tests(policy)
     if path is None:
         return None, 0, ()
     try:
-        return path, len(read_test_file(path).cases), ()
+        cases = read_test_file(path).cases
     except PolicyError as error:
         return path, 0, error.diagnostics
+    return path, len(cases), () if found is None else check_servers(cases, found)
 
 
 def _against(found: Document, catalogue: Catalogue) -> list[Diagnostic]:

@@ -52,11 +52,15 @@ class Result:
 
 def run_tests(tests: TestFile, document: Document, catalogue: Catalogue | None) -> Result:
     """Decide every call. Raises PolicyError when a test names no server of the policy."""
+    problems = check_servers(tests.cases, document)
+    if problems:
+        raise PolicyError(problems)
     compiled = {name: compile_policy(policy) for name, policy in _policies(document).items()}
     coverage = Coverage()
     failures: list[Failure] = []
     unchecked: tuple[str, ...] = ()
-    for case, server in _with_servers(tests.cases, document):
+    for case in tests.cases:
+        server = _server_of(case, document) or ""
         policy = compiled[server]
         question = Question(
             tool=case.tool,
@@ -79,22 +83,22 @@ def _policies(document: Document) -> dict[str, Policy]:
     return dict(document.servers) if document.single is None else {"": document.single}
 
 
-def _with_servers(cases: Iterable[Case], document: Document) -> list[tuple[Case, str]]:
-    """Each call with the server whose policy decides it; the empty name where there is one policy."""
-    if document.single is not None:
-        return [(case, "") for case in cases]
-    only = next(iter(document.servers)) if len(document.servers) == 1 else None
-    found: list[tuple[Case, str]] = []
+def check_servers(cases: Iterable[Case], document: Document) -> list[Diagnostic]:
+    """Tests that do not say, or not rightly, whose policy they are about; one problem for each place."""
     problems: dict[Place, Diagnostic] = {}
     for case in cases:
-        server = case.server or only
-        if server is not None and server in document.servers:
-            found.append((case, server))
-        else:
+        if _server_of(case, document) is None:
             problems.setdefault(case.place, _no_server(case, document))
-    if problems:
-        raise PolicyError(list(problems.values()))
-    return found
+    return list(problems.values())
+
+
+def _server_of(case: Case, document: Document) -> str | None:
+    """The server whose policy decides, the empty name where there is one policy; None if unknown."""
+    if document.single is not None:
+        return ""
+    only = next(iter(document.servers)) if len(document.servers) == 1 else None
+    server = case.server or only
+    return server if server in document.servers else None
 
 
 def _no_server(case: Case, document: Document) -> Diagnostic:
