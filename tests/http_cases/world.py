@@ -44,9 +44,12 @@ class GateProcess(processes.Gate):
         return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
 
     def settled(self) -> bool:
-        """Whether all that it opens a little after its start is open: its journal, for the third time."""
+        """Whether all that it opens a little after its start is open: its journal, for the fourth time.
+
+        To write, to look after it, to look up approvals and to look for stops.
+        """
         names = [path.readlink().name for path in Path(f"/proc/{self.pid}/fd").iterdir() if path.is_symlink()]
-        return names.count("ostiary.db") > 2
+        return names.count("ostiary.db") > 3
 
     def resident(self) -> int:
         """Bytes of memory that it holds."""

@@ -124,13 +124,17 @@ def _against_tools() -> list[Diagnostic]:
     return check_against(found.single, Catalogue(tools))
 
 
+OF_TESTS = {"unknown-variable", "matrix-too-large", "unknown-server"}
+"""What only a file of policy tests can get wrong; those have inputs of their own."""
+
+
 def test_every_code_has_a_sentence_and_every_sentence_an_input():
     produced = {code for codes in EXPECTED.values() for code in (entry.split(" ")[0] for entry in codes)}
     for texts in (WARNED, LARGE):
         for text in texts.values():
             produced |= {each.code for each in load_text(text, file="policy")[1]}
     produced |= {each.code for each in _against_tools()}
-    assert produced == set(CODES)
+    assert produced == set(CODES) - OF_TESTS
 
 
 def test_the_exception_names_the_first_error_and_carries_all():
