@@ -287,8 +287,11 @@ def test_a_call_whose_client_has_gone_is_not_sent_and_stays_redeemable(office: O
     client = Client(office, gate, modern=modern)
     _, response = client.begin('{"what":1}')
     request = office.next_request()
+    files = Path(f"/proc/{gate.process.pid}/fd")
+    before = len(list(files.iterdir()))
     response.close()
     client.line.close()
+    until("the gate has noticed", lambda: len(list(files.iterdir())) < before)
     office.approve(request)
 
     again = Client(office, gate, modern=modern)
