@@ -60,11 +60,16 @@ class PseudoTerminal:
 
     def resize(self, columns: int, rows: int) -> None:
         """Give the terminal another size; the kernel tells the program."""
+        self.columns, self.rows = columns, rows
         fcntl.ioctl(self._theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def type(self, keys: bytes) -> None:
         """Press keys."""
         os.write(self._ours, keys)
+
+    def unread(self) -> int:
+        """Bytes that were typed and that the program has not read."""
+        return int.from_bytes(fcntl.ioctl(self._theirs, termios.FIONREAD, bytes(4)), sys.byteorder)
 
     def until(self, wanted: Callable[[], bool], bound: float = BOUND_S) -> None:
         """Read on until `wanted()`; fails with the last page when it does not come."""
@@ -77,7 +82,7 @@ class PseudoTerminal:
                 self.output = self._bytes.decode("utf-8", "replace")
 
     def frame(self) -> list[str]:
-        """The lines of the last whole page, without colours."""
+        """The lines of the last page as far as it came, without colours."""
         frames = self.output.split(_HOME)
         page = frames[-1].partition(LEAVE_PAGE)[0] if len(frames) > 1 else ""
         return _SEQUENCE.sub("", page).replace("\r", "").split("\n")

@@ -42,11 +42,33 @@ def watching(
 
 
 def press(terminal: PseudoTerminal, *keys: bytes) -> None:
-    """Keys one at a time, each after the page that followed the one before."""
+    """Keys one at a time, each after the page that followed the one before came whole."""
     for key in keys:
         drawn = terminal.output.count("\x1b[H")
         terminal.type(key)
-        terminal.until(lambda drawn=drawn: terminal.output.count("\x1b[H") > drawn)
+        terminal.until(
+            lambda drawn=drawn: (
+                terminal.output.count("\x1b[H") > drawn and whole(terminal) and not terminal.unread()
+            )
+        )
+
+
+def whole(terminal: PseudoTerminal) -> bool:
+    """Whether the last page came to its end: each fills the screen."""
+    lines = terminal.frame()
+    return len(lines) == terminal.rows and columns_of(lines[-1]) == terminal.columns
+
+
+def page_down(terminal: PseudoTerminal) -> None:
+    """One page further; how many lines are left changes with each."""
+    before = left_over(terminal)
+    press(terminal, PAGE_DOWN)
+    terminal.until(lambda: whole(terminal) and left_over(terminal) != before)
+
+
+def left_over(terminal: PseudoTerminal) -> list[str]:
+    """The line that says how many lines come after the page, if there is one."""
+    return [line for line in terminal.frame() if "lines more" in line]
 
 
 def sees(terminal: PseudoTerminal, *words: str) -> None:
@@ -128,13 +150,12 @@ def test_two_hundred_kilobytes_scroll_and_can_be_approved(asking: Asking) -> Non
     request = asking.ask("write", {"begin": 1, "text": "0123456789" * 20_000, "the_end": True})
     with watching(asking) as terminal:
         terminal.until(lambda: terminal.shows("lines more"), START_S)
-        seen = {line for line in terminal.frame() if "begin" in line}
-        press(terminal, PAGE_DOWN)
-        seen |= {line for line in terminal.frame() if "begin" in line}
-        assert seen
-        before = next(line for line in terminal.frame() if "lines more" in line)
-        press(terminal, PAGE_DOWN)
-        assert next(line for line in terminal.frame() if "lines more" in line) != before
+        terminal.until(lambda: whole(terminal))
+        seen = terminal.shows('"begin": 1')
+        page_down(terminal)
+        assert seen or terminal.shows('"begin": 1')
+        page_down(terminal)
+        assert left_over(terminal)
         press(terminal, END)
         terminal.until(lambda: terminal.shows('"the_end": true'))
         press(terminal, b"a")
@@ -147,10 +168,11 @@ def test_every_line_is_met_by_paging_down(asking: Asking) -> None:
     asking.ask("write", {f"key{number:03}": number for number in range(60)})
     with watching(asking) as terminal:
         terminal.until(lambda: terminal.shows("lines more"), START_S)
+        terminal.until(lambda: whole(terminal))
         met: set[str] = set()
         while not terminal.shows("a approve"):
             met |= set(re.findall(r"key\d\d\d", "\n".join(terminal.frame())))
-            press(terminal, PAGE_DOWN)
+            page_down(terminal)
         met |= set(re.findall(r"key\d\d\d", "\n".join(terminal.frame())))
     assert met == {f"key{number:03}" for number in range(60)}
 
@@ -162,6 +184,7 @@ def test_what_clients_chose_never_reaches_the_terminal_raw(asking: Asking) -> No
         press(terminal, END)
         terminal.until(lambda: fits(terminal, 80, 24))
         press(terminal, HOME, b"d")
+        terminal.until(lambda: terminal.shows("Deny "))
 
         for raw in ("\x1b]", "\x07", "\u202e", "\U0001f600", "ａ", "\x7f", "\x9b"):
             assert raw not in terminal.output
@@ -225,10 +248,10 @@ def test_when_the_chosen_one_ends_no_key_meets_another(asking: Asking) -> None:
 
 
 def test_a_request_that_expires_while_it_is_chosen_is_let_go(asking: Asking) -> None:
-    request = asking.ask("brief", lasts=4)
+    request = asking.ask("brief", lasts=8)
     with watching(asking) as terminal:
         terminal.until(lambda: terminal.shows("q leave"), START_S)
-        terminal.until(lambda: terminal.shows("nothing waits for approval"), 10)
+        terminal.until(lambda: terminal.shows("nothing waits for approval"), START_S)
         sees(terminal, f"{request} is expired")
         press(terminal, b"a")
         sees(terminal, "nothing is chosen")

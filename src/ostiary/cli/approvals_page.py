@@ -136,7 +136,7 @@ class ApprovalsPage:
             left = duration(request.expires - now)
             name = padded(f"{request.tool}  ({request.grant})", width - MARK - STATE - LEFT)
             line = f"{'> ' if chosen else '  '}{name}{standing.state:<{STATE}}{left:>{LEFT}}"
-            lines.append(Text(line, "reverse" if chosen else ""))
+            lines.append(Text(fitted(line, width), "reverse" if chosen else ""))
         more = len(self._found) - LISTED
         if more > 0:
             lines.append(Text(fitted(f"  and {more} more", width), "dim"))
