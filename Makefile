@@ -90,6 +90,10 @@ clean: ## remove environments and build results
 	@scripts/debian-programs.sh .venvs/programs tinyproxy-bin
 	@touch $@
 
+.venvs/shells/stamp: scripts/shells.sh scripts/debian-programs.sh
+	@scripts/shells.sh .venvs/shells
+	@touch $@
+
 # With them come the libraries of haproxy that not every system has.
 .venvs/proxies/stamp: scripts/debian-programs.sh
 	@scripts/debian-programs.sh .venvs/proxies nginx haproxy liblua5.3-0 libopentracing1 libopentracing-c-wrapper0
@@ -104,6 +108,9 @@ tests/npm/node_modules/stamp: tests/npm/package.json tests/npm/package-lock.json
 PEERS := .venvs/mcp1/stamp .venvs/servers/stamp tests/npm/node_modules/stamp
 ifeq ($(shell command -v tinyproxy),)
 PEERS += .venvs/programs/stamp
+endif
+ifeq ($(and $(shell command -v zsh),$(shell command -v fish)),)
+PEERS += .venvs/shells/stamp
 endif
 
 peers: .venv/stamp-dev

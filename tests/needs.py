@@ -37,6 +37,25 @@ def needs_program(name: str) -> Path:
     return Path(found)
 
 
+def needs_shell(name: str) -> dict[str, str]:
+    """What the environment of a shell needs: where it is, and where its own functions are.
+
+    For one that `make test` has fetched; nothing for one that is installed. Skips without either.
+    """
+    if shutil.which(name) is not None:
+        return {}
+    fetched = ROOT / ".venvs" / "shells" / "usr"
+    if not (fetched / "bin" / name).exists():
+        missing(f"program `{name}` is not on PATH")
+    functions = [str(path) for path in (fetched / "share/zsh/functions").rglob("*") if path.is_dir()]
+    libraries = next((str(path.parent) for path in (fetched / "lib").rglob("libpcre2-32.so.0")), "")
+    return {
+        "PATH": f"{fetched / 'bin'}:{os.environ['PATH']}",
+        "FPATH": ":".join(functions),
+        "LD_LIBRARY_PATH": libraries,
+    }
+
+
 def needs_node() -> Path:
     """Node.js, from PATH or from the development environment."""
     found = nodes.node()

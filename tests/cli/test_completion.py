@@ -19,7 +19,7 @@ from ostiary.store.opening import open_store
 from ostiary.store.state import open_state
 from tests.cli.pseudo_terminal import START_S, PseudoTerminal
 from tests.docs.markdown import ROOT, fences
-from tests.needs import needs_program
+from tests.needs import needs_shell
 
 BIN = Path(sys.executable).parent
 HOSTILE = (
@@ -53,10 +53,12 @@ PROMPTS = {
 }
 
 
-def environment(home: Path, state: Path) -> dict[str, str]:
+def environment(home: Path, state: Path, shell: str = "bash") -> dict[str, str]:
     ours = {"PYTHONPATH": os.environ["PYTHONPATH"]} if "PYTHONPATH" in os.environ else {}
+    fetched = needs_shell(shell)
+    path = fetched.pop("PATH", os.environ["PATH"])
     return {
-        **ours, "PATH": f"{BIN}:{os.environ['PATH']}", "HOME": str(home), "TERM": "xterm", "LANG": "C.UTF-8",
+        **ours, **fetched, "PATH": f"{BIN}:{path}", "HOME": str(home), "TERM": "xterm", "LANG": "C.UTF-8",
         "OSTIARY_STATE_DIR": str(state), "ZSH_DISABLE_COMPFIX": "true",
     }  # fmt: skip
 
@@ -79,11 +81,10 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @contextmanager
 def shell(name: str, home: Path, state: Path) -> Iterator[PseudoTerminal]:
     """An interactive shell in which completion has been installed by the command itself."""
-    needs_program(name)
     file, text = PROMPTS[name]
     (home / file).parent.mkdir(parents=True, exist_ok=True)
     (home / file).write_text(text)
-    env = environment(home, state)
+    env = environment(home, state, name)
     install = [name, "-c", f"{PAGE_COMMANDS[0]}; echo ended"]
     done = subprocess.run(install, env=env, cwd=home, capture_output=True, text=True, timeout=30, check=True)
     assert f"{name} completion installed" in done.stdout
@@ -147,8 +148,7 @@ def test_names_that_a_shell_would_run_are_never_offered(
 
 @pytest.mark.parametrize("name", sorted(SHELLS))
 def test_the_script_can_be_printed_instead(name: str, state: Path, tmp_path: Path) -> None:
-    needs_program(name)
-    env = environment(tmp_path / "home", state)
+    env = environment(tmp_path / "home", state, name)
     (tmp_path / "home").mkdir()
 
     subprocess.run([name, "-c", f"{PAGE_COMMANDS[1]}; echo ended"], env=env, cwd=tmp_path, check=True)
