@@ -1,0 +1,16 @@
+"""Running code that nobody trusts: one engine, several runners, and walls that are what they say.
+
+  `request`     what is asked for; `limits`: what it may use
+  `record`      what became of it: the one record that every facade converts
+  `runner`      what an engine of code is: the port between the queue and the workers
+  `engine`      the one queue: accepts, runs, bounds, cancels, keeps records. Read this first
+  `isolation`   what this machine offers, and starting a program behind it
+  `cpython`     a warm interpreter that forks a walled-off child for each run
+  `pyodide`     CPython in WebAssembly, inside the same walls
+  `packages`    PEP 723 and requirements: resolved apart from the run, wheels only, cached
+  `egress`      an allow-list proxy, for resolvers and where a policy grants a run some hosts
+
+Promises: code gets nothing that it was not given. What it could not be kept from is said in
+every reply. A worker serves one call, or one session of one owner, and is then gone with all
+that it started.
+"""

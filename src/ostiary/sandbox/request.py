@@ -1,0 +1,37 @@
+"""What somebody wants to have run. Pure; checked by who makes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from ostiary.sandbox.limits import DEFAULT_LIMITS, Limits
+
+
+class FileIn(msgspec.Struct, frozen=True):
+    """A file that the run finds in its working folder. `name` is relative, without `..`."""
+
+    name: str
+    content: bytes
+
+
+class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """One piece of code to run.
+
+    `owner` is on whose behalf (a grant's name): sessions, records and artifacts are its alone.
+    `context` becomes globals; its values are JSON. `requirements` come on top of what the code's
+    own PEP 723 block asks for. `session` names a live interpreter of this owner that keeps its
+    names between runs; empty means one of its own that is gone afterwards. `stdin` is what the
+    code can read there.
+    """
+
+    code: str
+    owner: str
+    context: Mapping[str, Any] = msgspec.field(default_factory=dict[str, Any])
+    requirements: tuple[str, ...] = ()
+    files: tuple[FileIn, ...] = ()
+    stdin: bytes = b""
+    session: str = ""
+    limits: Limits = DEFAULT_LIMITS

@@ -1,0 +1,101 @@
+"""The port between the queue and what runs code. Implemented by `cpython` and `pyodide`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, Protocol
+
+import msgspec
+
+from ostiary.sandbox.limits import Limits
+from ostiary.sandbox.record import Artifact, Fault, IsolationReport, Value
+from ostiary.sandbox.request import FileIn
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker is given. `context` is JSON text of one object; `name` is the code's file name."""
+
+    code: str
+    context: bytes = b"{}"
+    name: str = "<cell 1>"
+    files: tuple[FileIn, ...] = ()
+    stdin: bytes = b""
+
+
+class Ended(msgspec.Struct, frozen=True, kw_only=True):
+    """How a job ended, as its worker tells and as the host saw it.
+
+    `how`: `returned` (also by raising: then `fault` says what), `exited` (it called for its end:
+    `exit_code`), `signalled`, `oom`, `lost` (the worker is gone and nobody knows why). After
+    anything but `returned` the worker is gone. The code can forge `value`, `fault` and
+    `artifacts`: they are its own output; it cannot forge `how`, `exit_code` and `signal`.
+    """
+
+    how: Literal["returned", "exited", "signalled", "oom", "lost"]
+    value: Value | None = None
+    fault: Fault | None = None
+    artifacts: tuple[Artifact, ...] = ()
+    exit_code: int | None = None
+    signal: int | None = None
+    cpu_ms: float | None = None
+    max_rss_kb: int | None = None
+    notes: tuple[str, ...] = ()
+
+
+class Tap(Protocol):
+    """Where a worker's bytes go while it runs."""
+
+    def stdout(self, data: bytes) -> None: ...
+    def stderr(self, data: bytes) -> None: ...
+
+
+class Worker(Protocol):
+    """A process behind walls, for one job, or for the jobs of one session one after another."""
+
+    async def run(self, job: Job, tap: Tap) -> Ended:
+        """Run one job. Cancelling this kills the worker. Everything written comes before it returns."""
+        ...
+
+    def kill(self) -> None:
+        """SIGKILL for it and all that it started, from outside. Idempotent; does not wait."""
+        ...
+
+    async def close(self) -> None:
+        """Kill, wait until nothing of it is left, release everything."""
+        ...
+
+
+class Environment(msgspec.Struct, frozen=True):
+    """Packages for a run: a folder that workers see read-only, and what is in it.
+
+    `folder` is None for what the engine brings by itself.
+    """
+
+    folder: str | None = None
+    packages: tuple[str, ...] = ()
+
+
+class Runner(Protocol):
+    """One way to run code: keeps workers warm and hands them out."""
+
+    name: str
+    version: str
+
+    async def start(self, on_trouble: Callable[[str], object]) -> None:
+        """Make ready. Raises OstiaryError when the asked-for isolation cannot be had.
+
+        `on_trouble` is told, in words, of what fails later and is mended (a warm process that died).
+        """
+        ...
+
+    def isolation(self) -> IsolationReport:
+        """Behind which walls its workers run."""
+        ...
+
+    async def worker(self, limits: Limits, environment: Environment) -> Worker:
+        """A fresh worker: a warm one where one is ready. Raises OstiaryError when none can be made."""
+        ...
+
+    async def close(self) -> None:
+        """End everything, and wait for it."""
+        ...
