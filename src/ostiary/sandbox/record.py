@@ -26,8 +26,9 @@ class Value(msgspec.Struct, frozen=True):
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """Why a run did not succeed. `category` is one of `exception`, `exit`, `signal`, `limit`,
-    `package`, `worker`; `traceback` holds frames of the user's code only, as Python prints them.
+    """Why a run did not succeed.
+
+    `traceback` is as Python prints it, with the frames of the user's code only.
     """
 
     category: Literal["exception", "exit", "signal", "limit", "package", "worker"]
