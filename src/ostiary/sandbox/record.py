@@ -127,7 +127,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
             ],
             "usage": msgspec.to_builtins(self.usage),
             "limits": msgspec.to_builtins(self.limits),
-            "isolation": msgspec.to_builtins(self.isolation),
+            "isolation": {"level": self.isolation.level, "missing": list(self.isolation.missing)},
             "packages": list(self.packages),
             "notes": list(self.notes),
         }

@@ -1,0 +1,9 @@
+"""The Python server: run code behind walls.
+
+- `schemas`: the tools as they are listed
+- `arguments`: from a tool's arguments to a `RunRequest`
+- `replies`: from a `RunRecord` to the text and the data of a reply
+- `notebook`: a session's history as a notebook
+- `resources`: `run://`, `artifact://`, `session://` and `sandbox://status`
+- `server`: all of it as one MCP server
+"""
