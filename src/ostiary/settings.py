@@ -72,11 +72,25 @@ class PublicUrl:
 
 
 @dataclass(frozen=True, slots=True)
+class PythonOptions:
+    """How the built-in Python server runs code.
+
+    `isolation` is `none` only by `--unsafe-no-isolation`. `cache_dir` None means the usual place.
+    """
+
+    engine: Literal["cpython", "pyodide"] = "cpython"
+    isolation: Literal["strict", "best-effort", "none"] = "strict"
+    naming: Literal["bare", "prefixed", "both"] = "bare"
+    cache_dir: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ProxyOptions:
     """Everything `ostiary proxy` was asked to do.
 
-    Exactly one of `upstream` (a URL) and `command` is set. `listen` None means that the client
-    speaks over standard input and output. `policy` None means that everything is denied.
+    Exactly one of `upstream` (a URL), `command` and `python` (the built-in server) is set.
+    `listen` None means that the client speaks over standard input and output. `policy` None means
+    that everything is denied.
     """
 
     policy: Path | None
@@ -105,6 +119,7 @@ class ProxyOptions:
     public_url: PublicUrl | None = None
     webhook: str | None = None
     webhook_secret_file: Path | None = None
+    python: PythonOptions | None = None
 
 
 def parse_listen(text: str) -> Listen:
@@ -131,6 +146,19 @@ def key_pair(
             hint="a certificate and its private key go together; both may stand in one file",
         )
     return KeyPair(option, certificate, key)
+
+
+BUILTIN = "builtin:"
+
+
+def parse_builtin(text: str) -> PythonOptions:
+    """Read `builtin:python`, which names a server that comes with Ostiary. Raises CallerFault."""
+    if text != "builtin:python":
+        raise CallerFault(
+            f"--upstream: there is no built-in server `{text.removeprefix(BUILTIN)[:80]}`",
+            hint="builtin:python; its options are those of `ostiary run python`",
+        )
+    return PythonOptions()
 
 
 def parse_networks(texts: Sequence[str]) -> tuple[Network, ...]:

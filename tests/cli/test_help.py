@@ -27,7 +27,15 @@ TESTS = "tests:\n  - {name: fetching is allowed, tool: fetch, expect: allow}\n"
 INTERCEPT = 'version: "1"\ndefault: deny\ntools:\n  fetch: {rules: [{name: no, action: deny}]}\n'
 TOOLS = [{"name": "fetch", "inputSchema": {"type": "object"}}]
 ENDLESS = {"--watch", "--follow", "-w", "-f"}
-NOT_RUN = {("proxy",), ("demo",), ("approvals", "init"), ("approvals", "resolve"), ("approvals", "watch")}
+NOT_RUN = {
+    ("proxy",),
+    ("run", "python"),
+    ("run",),
+    ("demo",),
+    ("approvals", "init"),
+    ("approvals", "resolve"),
+    ("approvals", "watch"),
+}
 """The first runs until its client leaves, the second has a test of its own, and the others ask a
 person, at a terminal. Their lines are only parsed."""
 

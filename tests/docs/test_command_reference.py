@@ -9,9 +9,11 @@ import typer.main
 
 from ostiary.cli.app import app
 from ostiary.cli.proxy import parser
+from ostiary.cli.run import parser as run_parser
 from tests.docs.markdown import ROOT, headings
 
 PAGE = ROOT / "docs/reference/cli.md"
+OWN = {"ostiary proxy": parser, "ostiary run python": run_parser}
 
 
 def commands() -> Iterator[tuple[str, list[str]]]:
@@ -29,8 +31,8 @@ def commands() -> Iterator[tuple[str, list[str]]]:
             for option in (*parameter.opts, *parameter.secondary_opts)
             if option.startswith("--") and not getattr(parameter, "hidden", False)
         ]
-        if name == "ostiary proxy":  # it starts often and reads its options without typer
-            options = [word for word in parser()._option_string_actions if word.startswith("--")]
+        if name in OWN:  # they start often and read their options without typer
+            options = [word for word in OWN[name]()._option_string_actions if word.startswith("--")]
         if not below or name == "ostiary":
             yield name, sorted(set(options) - {"--help", "--install-completion", "--show-completion"})
 

@@ -12,10 +12,11 @@ import typer
 import typer.main
 
 from ostiary.cli import approvals, audit, demo, pins, policy, scan_tools, status, stop
-from ostiary.cli.completion import ProxyCommand
+from ostiary.cli.completion import ProxyCommand, RunPythonCommand
 from ostiary.cli.examples import teach
 from ostiary.cli.proxy import main as run_proxy
 from ostiary.cli.proxy import report
+from ostiary.cli.run import main as run_server
 from ostiary.cli.target import BeforeACommand
 from ostiary.errors import CallerFault, OstiaryError
 
@@ -32,6 +33,8 @@ app.add_typer(audit.app, name="audit")
 app.add_typer(approvals.app, name="approvals")
 app.add_typer(stop.app, name="stop")
 app.add_typer(pins.app, name="pins")
+servers = typer.Typer(no_args_is_help=True, help="Run a server that comes with Ostiary, behind a gate.")
+app.add_typer(servers, name="run")
 READER_GONE = 141
 """Exit status when whoever reads our output went away: what a shell shows for SIGPIPE."""
 
@@ -45,6 +48,25 @@ READER_GONE = 141
 def proxy(context: typer.Context) -> None:
     """Put one policy in front of one MCP server, over stdio or HTTP."""
     raise typer.Exit(run_proxy(context.args))
+
+
+@servers.command(
+    "python",
+    cls=RunPythonCommand,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    add_help_option=False,
+)
+def run_python(context: typer.Context) -> None:
+    """Run Python code behind walls, for MCP clients."""
+    raise typer.Exit(run_server(["python", *context.args]))
+
+
+@servers.callback()
+def run() -> None:
+    """Run a server that comes with Ostiary, behind a gate of its own.
+
+    Exit status: 0 when it was stopped, 2 when it could not run.
+    """
 
 
 app.command("demo", short_help="Watch one policy allow, refuse and limit real calls.")(demo.demo)

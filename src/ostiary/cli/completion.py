@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any, Final, get_args
 
 import typer
@@ -18,7 +18,8 @@ import typer.main
 from typer.core import TyperCommand
 
 from ostiary.audit.record import Kind
-from ostiary.cli.proxy import option_table
+from ostiary.cli.proxy import Option, option_table
+from ostiary.cli.run import run_option_table
 from ostiary.errors import OstiaryError
 from ostiary.limits import LIMITS
 from ostiary.store.instances import describe_all
@@ -93,7 +94,11 @@ class ProxyCommand(TyperCommand):
     """
 
     def get_params(self, ctx: Any) -> list[Any]:
-        return [*super().get_params(ctx), *(_proxy_options() if ctx.resilient_parsing else ())]
+        return [*super().get_params(ctx), *(_declared(self.table()) if ctx.resilient_parsing else ())]
+
+    def table(self) -> Sequence[Option]:
+        """The options that are offered."""
+        return option_table()
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         ctx.meta[_SERVER_COMMAND] = "--" in args
@@ -104,6 +109,13 @@ class ProxyCommand(TyperCommand):
         return [] if ctx.meta.get(_SERVER_COMMAND) else super().shell_complete(ctx, incomplete)
 
 
+class RunPythonCommand(ProxyCommand):
+    """`ostiary run python` likewise."""
+
+    def table(self) -> Sequence[Option]:
+        return run_option_table()
+
+
 _SERVER_COMMAND: Final = "ostiary.server_command"
 _NAMED: Final = {
     "--grant": GRANTS,
@@ -112,14 +124,14 @@ _NAMED: Final = {
 }
 
 
-def _proxy_options() -> list[Any]:
-    """What `ostiary proxy` takes, as a command of typer would declare it."""
+def _declared(table: Sequence[Option]) -> list[Any]:
+    """Options of argparse, as a command of typer would declare them."""
 
     def declared(**values: object) -> None:
         """Never called: its signature is made below."""
 
     hints: dict[str, Any] = {}
-    for names, settings in option_table():
+    for names, settings in table:
         kind = bool if settings.get("action") == "store_true" else str
         offered = offer_words(settings["choices"]) if "choices" in settings else _NAMED.get(names[-1])
         option = typer.Option(*names, help=settings["help"].replace("'", ""), autocompletion=offered)

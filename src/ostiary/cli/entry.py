@@ -1,7 +1,7 @@
 """Where the `ostiary` command starts.
 
-`proxy` is what MCP clients start again and again, so it takes a short way in that imports no
-command framework; every other command goes through `cli.app`.
+`proxy` and `run python` are what MCP clients start again and again, so they take a short way in that
+imports no command framework; every other command goes through `cli.app`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,10 @@ def main() -> None:
         from ostiary.cli.proxy import main as proxy
 
         sys.exit(proxy(arguments[1:]))
+    if arguments[:2] == ["run", "python"]:
+        from ostiary.cli.run import main as run
+
+        sys.exit(run(arguments[1:]))
     from ostiary.cli.app import main as everything
 
     everything()

@@ -18,6 +18,7 @@ EXAMPLES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = MappingProxyType(
             ("see what it would say to a call", "ostiary policy explain -p policy.json --tool fetch"),
             ("see what it does", "ostiary status --watch"),
         ),
+        "run": (("code behind walls, for a client on stdio", "ostiary run python"),),
         "demo": (("watch it, and keep what was recorded", "ostiary demo --state-dir demo-state"),),
         "status": (
             ("once, for a person", "ostiary status"),

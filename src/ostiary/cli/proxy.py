@@ -15,12 +15,15 @@ from ostiary.cli.printable import printable_lines
 from ostiary.errors import CallerFault, OstiaryError
 from ostiary.limits import help_lines, parse_limits
 from ostiary.settings import (
+    BUILTIN,
     USUAL_RATE,
     ProxyOptions,
+    PythonOptions,
     checked_name,
     checked_rate,
     gather_headers,
     key_pair,
+    parse_builtin,
     parse_listen,
     parse_networks,
     parse_public_url,
@@ -43,16 +46,14 @@ Exit status: on stdio that of the server, else 0; 2 when it could not run.
 """
 
 
-_SEE_HELP = "see `ostiary proxy --help`"
+Option = tuple[tuple[str, ...], dict[str, Any]]
 
-_Option = tuple[tuple[str, ...], dict[str, Any]]
-
-_OPTIONS: tuple[_Option, ...] = (
+_OPTIONS: tuple[Option, ...] = (
     (
         ("-p", "--policy"),
         {"metavar": "FILE", "type": Path, "help": "the policy, JSON or YAML; reloaded when it changes"},
     ),
-    (("--upstream",), {"metavar": "URL", "help": "the MCP server's HTTP endpoint"}),
+    (("--upstream",), {"metavar": "URL", "help": "the MCP server's HTTP endpoint, or builtin:python"}),
     (
         ("--upstream-transport",),
         {
@@ -191,7 +192,7 @@ _OPTIONS: tuple[_Option, ...] = (
 )
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
     """Complains about options in the words and with the exit status of every other command."""
 
     def error(self, message: str) -> NoReturn:
@@ -203,21 +204,24 @@ class _Parser(argparse.ArgumentParser):
             )
         if not message.startswith("unrecognized"):
             text = re.sub(r"'([^']*)'", r"`\1`", message)
-            raise CallerFault(re.sub(r"^argument (\S+?)(?:/\S+)?: ", r"\1: ", text), hint=_SEE_HELP)
-        near = get_close_matches(words[0], [name for names, _ in _OPTIONS for name in names], n=1)
+            raise CallerFault(
+                re.sub(r"^argument (\S+?)(?:/\S+)?: ", r"\1: ", text), hint=f"see `{self.prog} --help`"
+            )
+        near = get_close_matches(words[0], list(self._option_string_actions), n=1)
         raise CallerFault(
-            f"unknown option `{words[0]}`", hint=f"did you mean `{near[0]}`" if near else _SEE_HELP
+            f"unknown option `{words[0]}`",
+            hint=f"did you mean `{near[0]}`" if near else f"see `{self.prog} --help`",
         )
 
 
-def option_table() -> tuple[_Option, ...]:
+def option_table() -> tuple[Option, ...]:
     """Every option of `ostiary proxy`: its names and what argparse is told of it."""
     return _OPTIONS
 
 
 def parser() -> argparse.ArgumentParser:
     """The options of `ostiary proxy`."""
-    made = _Parser(
+    made = Parser(
         prog="ostiary proxy",
         usage="ostiary proxy [-p FILE] [--listen HOST:PORT] [options]\n"
         "                     (--upstream URL | -- COMMAND [ARGUMENT…])",
@@ -234,12 +238,22 @@ def parser() -> argparse.ArgumentParser:
 def read_options(arguments: Sequence[str]) -> ProxyOptions:
     """Turn the command line into options. Raises CallerFault for what cannot be meant."""
     given, command = _parse(list(arguments))
+    if given.upstream and given.upstream.startswith(BUILTIN) and not command:
+        python, given.upstream = parse_builtin(given.upstream), None
+        return gather(given, command, python)
     if given.upstream and command:
         raise CallerFault(
             "both --upstream and a command were given", hint="a proxy stands in front of one server"
         )
     if not given.upstream and not command:
         raise CallerFault("nothing to stand in front of", hint="give --upstream URL, or -- and a command")
+    return gather(given, command)
+
+
+def gather(
+    given: argparse.Namespace, command: Sequence[str], python: PythonOptions | None = None
+) -> ProxyOptions:
+    """The options of a gate from what `option_table` has read. Raises CallerFault."""
     _check_network(given)
     if bool(given.approval_webhook) != bool(given.approval_webhook_secret_file):
         raise CallerFault(
@@ -275,6 +289,7 @@ def read_options(arguments: Sequence[str]) -> ProxyOptions:
         public_url=parse_public_url(given.public_url) if given.public_url else None,
         webhook=given.approval_webhook,
         webhook_secret_file=given.approval_webhook_secret_file,
+        python=python,
     )
 
 
