@@ -1,0 +1,163 @@
+"""Places to run in: a host uid of its own where there are several, and a cgroup where there is one."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import signal
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from ostiary.errors import CallerFault, GatewayFault
+from ostiary.sandbox.isolation.cgroups import Nursery
+from ostiary.sandbox.isolation.group import Group
+
+USUAL_RANGE: Final = range(165_536, 165_536 + 1024)
+_LOCKS: Final = "/run/ostiary/uids"
+_MOST: Final = 65_536
+
+
+class Cell:
+    """One place for one worker at a time.
+
+    `uid` is the host's user (and group) that nothing else runs under, or None where the gate is not
+    root and has no other than its own. `group` is None where no cgroup can be made.
+    """
+
+    def __init__(self, uid: int | None, group: Group | None, lock: int | None = None) -> None:
+        self.uid = uid
+        self.group = group
+        self.lock = lock
+
+
+class Cells:
+    """Hands out cells, and takes them back once nothing runs in them.
+
+    Two gates on one machine never use one uid at a time: each uid in use is a locked file in
+    `locks`. Every method may block for some milliseconds.
+    """
+
+    def __init__(self, uids: range | None, nursery: Nursery | None, locks: str = _LOCKS) -> None:
+        self._uids = uids
+        self._nursery = nursery
+        self._locks = Path(locks)
+        self._next = 0
+
+    def take(self) -> Cell:
+        """A cell of its own. Raises GatewayFault when every uid is in use or none can be made."""
+        uid, lock = self._uid() if self._uids is not None else (None, None)
+        try:
+            return Cell(uid, self.take_group(), lock)
+        except BaseException:
+            if lock is not None:
+                os.close(lock)
+            raise
+
+    def take_group(self) -> Group | None:
+        """A cgroup alone, for what shares the uid of the process it is forked from."""
+        return self._nursery.make() if self._nursery is not None else None
+
+    def give_back(self, cell: Cell) -> bool:
+        """Kill what is left in it and free it. False while something still runs: call again then."""
+        if cell.group is not None:
+            cell.group.kill()
+            if not cell.group.remove():
+                return False
+            cell.group = None
+        if cell.uid is not None and any([_kill(pid) for pid in running(cell.uid)]):
+            return False
+        if cell.lock is not None:
+            os.close(cell.lock)
+            cell.lock = None
+        return True
+
+    def close(self) -> None:
+        """Kill whatever still runs in a cgroup of ours, and remove what can be removed."""
+        if self._nursery is not None:
+            self._nursery.close()
+
+    def _uid(self) -> tuple[int, int]:
+        uids = self._uids or range(0)
+        try:
+            self._locks.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for _ in range(len(uids)):
+                uid = uids[self._next % len(uids)]
+                self._next += 1
+                lock = self._locked(uid)
+                if lock is not None:
+                    return uid, lock
+        except OSError as error:
+            raise GatewayFault(f"cannot reserve a user for a worker: {error}") from error
+        raise GatewayFault(
+            f"all {len(uids)} users for workers are in use",
+            hint="set a larger OSTIARY_UID_RANGE, or end another gate on this machine",
+        )
+
+    def _locked(self, uid: int) -> int | None:
+        """The locked file that says that `uid` is ours, or None when it is somebody's or not clean."""
+        lock = os.open(self._locks / str(uid), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(lock)
+            if error.errno in {errno.EWOULDBLOCK, errno.EACCES}:
+                return None
+            raise
+        if any([_kill(pid) for pid in running(uid)]):  # of a gate that was killed: not clean yet
+            os.close(lock)
+            return None
+        return lock
+
+
+def running(uid: int) -> Iterator[int]:
+    """The processes of this user, by looking at every process of the machine."""
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            with contextlib.suppress(OSError):
+                if Path("/proc", name).stat().st_uid == uid:
+                    yield int(name)
+
+
+def _kill(pid: int) -> bool:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+        return True
+    return False
+
+
+def uid_range(environ: Mapping[str, str]) -> range | None:
+    """The users that workers run under: `$OSTIARY_UID_RANGE` (FIRST-LAST), /etc/subuid, or the usual.
+
+    None where the process is not root: it can use no other than its own. Raises CallerFault for a
+    range that is none, or that holds root or the users of people.
+    """
+    if os.geteuid() != 0:
+        return None
+    named = environ.get("OSTIARY_UID_RANGE")
+    if named is not None:
+        first, dash, last = named.partition("-")
+        if not (dash and first.isdigit() and last.isdigit()):
+            raise CallerFault(f"OSTIARY_UID_RANGE: expected FIRST-LAST, found `{named[:64]}`")
+        found = range(int(first), int(last) + 1)
+    else:
+        found = _subordinate("root") or USUAL_RANGE
+    if not found or found[0] < _MOST or found[-1] > 2**32 - 2:
+        raise CallerFault(
+            f"users {found.start}-{found.stop - 1} cannot be given to workers",
+            hint=f"use a range above {_MOST - 1} that belongs to nobody, for example 165536-166559",
+        )
+    return found[:_MOST]
+
+
+def _subordinate(user: str) -> range | None:
+    """What /etc/subuid gives `user`, or None."""
+    with contextlib.suppress(OSError):
+        for line in Path("/etc/subuid").read_text().splitlines():
+            name, _, rest = line.partition(":")
+            first, _, count = rest.partition(":")
+            if name == user and first.isdigit() and count.isdigit():
+                return range(int(first), int(first) + int(count))
+    return None
