@@ -29,7 +29,9 @@ class Box(msgspec.Struct, frozen=True, kw_only=True):
     `command` is argv inside; `environment` is the whole environment, nothing is inherited. `root` is
     seen read-only. /tmp, /work (where it starts) and /dev/shm are empty and hold `tmp_bytes` each.
     `seccomp` is a filter that is loaded before the program starts; None is for a program that makes
-    further namespaces and loads one itself. `cell` is what it runs under.
+    further namespaces and loads one itself. `cell` is what it runs under. `file_bytes` bounds each
+    file that it writes, `open_files` its descriptors, `address_space` (bytes) what each process may
+    map: for where no cgroup counts memory, and not for engines that map much and use little.
     """
 
     command: tuple[str, ...]
@@ -40,3 +42,6 @@ class Box(msgspec.Struct, frozen=True, kw_only=True):
     tmp_bytes: int = 64 * MIB
     seccomp: bytes | None = None
     cell: Cell | None = None
+    file_bytes: int | None = None
+    open_files: int = 1024
+    address_space: int | None = None

@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
+import select
+import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Final, TypedDict
 
 from ostiary.errors import GatewayFault
 from ostiary.sandbox.isolation.box import Box
@@ -21,53 +24,78 @@ _ALWAYS: Final = (
     "--unshare-all", "--die-with-parent", "--new-session", "--clearenv",
     "--uid", str(INSIDE_UID), "--gid", str(INSIDE_UID), "--hostname", "sandbox", "--cap-drop", "ALL",
 )  # fmt: skip
+_KINDS: Final = {
+    "core": resource.RLIMIT_CORE,
+    "msgqueue": resource.RLIMIT_MSGQUEUE,
+    "nofile": resource.RLIMIT_NOFILE,
+    "fsize": resource.RLIMIT_FSIZE,
+    "as": resource.RLIMIT_AS,
+}
+_TIMEOUT_MS: Final = 10_000
+_REASON: Final = 400
+
+
+class Identity(TypedDict, total=False):
+    """The arguments of Popen that say as whom; empty for ourselves."""
+
+    user: int
+    group: int
+    extra_groups: list[str | int]
+
+
+Stream = int | IO[bytes] | None
+"""As Popen takes it: a descriptor, a file, `subprocess.PIPE` or `DEVNULL`, or None for our own."""
 _SHARED_MEMORY: Final = "/dev/shm"  # noqa: S108 - a place inside
 
 
-def start(program: Path, box: Box, **streams: Any) -> subprocess.Popen[bytes]:
+def start(
+    program: Path, box: Box, *, stdin: Stream = None, stdout: Stream = None, stderr: Stream = None
+) -> subprocess.Popen[bytes]:
     """Start the box and return bubblewrap's process: its end is the box's end, and so is its kill.
 
-    `streams` are stdin, stdout and stderr as for Popen. The box dies with the thread that called
-    this: call it from one that stays. Blocks some milliseconds where the box has a cgroup, until
-    its first process is in it. Raises GatewayFault when it cannot be started, and as root without
-    a user for the box: bubblewrap run by root would leave the box root's hands on the host.
+    Blocks for the few milliseconds until the box stands, so that its command runs with every bound
+    in place. The box dies with the thread that called this: call it from one that stays. Raises
+    GatewayFault when it cannot be started, and as root without a user for the box: bubblewrap run
+    by root would leave the box root's hands on the host.
     """
-    uid = box.cell.uid if box.cell is not None else None
-    if os.geteuid() == 0 and not uid:
-        raise GatewayFault("refusing to start a box as root: it has no user of its own")
+    who = identity(box)
     with contextlib.ExitStack() as opened:
-        passed = [*box.pass_fds]
-        argv = [str(program)]
-        for option, content in _fed(box):
-            descriptor = _filled(content)
-            opened.callback(os.close, descriptor)
-            passed.append(descriptor)
-            argv += [option, str(descriptor)]
-        gate = _Gate(opened) if box.cell is not None and box.cell.group is not None else None
-        if gate is not None:
-            argv += gate.options
-            passed += gate.inside
-        who: dict[str, Any] = {"user": uid, "group": uid, "extra_groups": []} if uid else {}
+        door = _Door(opened)
+        fed = {option: _filled(content, opened) for option, content in _fed(box)}
+        told = [word for option, descriptor in fed.items() for word in (option, str(descriptor))]
         try:
-            process = subprocess.Popen(  # noqa: S603 - argv of ours, the command is the caller's
-                [*argv, "--", *box.command],
+            process: subprocess.Popen[bytes] = subprocess.Popen(  # noqa: S603 - argv of ours, the command is the caller's
+                [*_launcher(box), str(program), *told, *door.options, "--", *box.command],
                 env=dict(ENVIRONMENT),
-                pass_fds=passed,
+                pass_fds=[*box.pass_fds, *fed.values(), *door.inside],
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
                 cwd="/",
                 umask=0o022,
                 **who,
-                **streams,
             )
         except (OSError, subprocess.SubprocessError) as error:
             raise GatewayFault(f"cannot start {program}: {error}") from error
-        if gate is not None:
-            try:
-                gate.let_in(box)
-            except BaseException:
-                process.kill()
-                process.wait()
+        try:
+            first = door.who()
+            _bind(first, box)
+            door.open()
+        except BaseException as error:
+            process.kill()
+            said = _said(process)
+            if not isinstance(error, _NotUpError):
                 raise
+            raise GatewayFault(f"the box could not be set up: {said}") from error
     return process
+
+
+def identity(box: Box) -> Identity:
+    """As whom a box is started, for Popen. Raises GatewayFault as root when it has no user of its own."""
+    uid = box.cell.uid if box.cell is not None else None
+    if os.geteuid() == 0 and not uid:
+        raise GatewayFault("refusing to start a box as root: it has no user of its own")
+    return {"user": uid, "group": uid, "extra_groups": []} if uid else {}
 
 
 def _fed(box: Box) -> list[tuple[str, bytes]]:
@@ -78,39 +106,97 @@ def _fed(box: Box) -> list[tuple[str, bytes]]:
     return fed
 
 
-def _filled(content: bytes) -> int:
+def _filled(content: bytes, opened: contextlib.ExitStack) -> int:
     descriptor = os.memfd_create("ostiary", os.MFD_CLOEXEC)
+    opened.callback(os.close, descriptor)
     os.write(descriptor, content)
     os.lseek(descriptor, 0, os.SEEK_SET)
     return descriptor
 
 
-class _Gate:
-    """Holds the box's first process back until it is in its cgroup."""
+def _limits(box: Box) -> dict[str, int]:
+    """Resource limits by the names that prlimit has for them, none above what we have ourselves."""
+    wanted: dict[str, int | None] = {
+        "core": 0,
+        "msgqueue": 0,
+        "nofile": box.open_files,
+        "fsize": box.file_bytes,
+        "as": box.address_space,
+    }
+    limits: dict[str, int] = {}
+    for name, value in wanted.items():
+        hard = resource.getrlimit(_KINDS[name])[1]
+        if value is not None:
+            limits[name] = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    return limits
+
+
+def _launcher(box: Box) -> list[str]:
+    """What puts limits on a box of another user, before it is that user's: the program prlimit.
+
+    From outside that takes a capability which root lacks in many containers.
+    """
+    if os.geteuid() != 0:
+        return []
+    program = shutil.which("prlimit", path=ENVIRONMENT["PATH"])
+    if program is None:
+        raise GatewayFault("no program `prlimit` in /usr/bin", hint="apt-get install util-linux")
+    return [program, *(f"--{name}={value}:{value}" for name, value in _limits(box).items())]
+
+
+def _bind(first: int, box: Box) -> None:
+    """Put every bound on the box's first process, from which all others will have them."""
+    try:
+        if os.geteuid() != 0:
+            for name, value in _limits(box).items():
+                resource.prlimit(first, _KINDS[name], (value, value))
+    except ProcessLookupError as error:
+        raise _NotUpError from error
+    except OSError as error:
+        raise GatewayFault(f"cannot bound a box: {error}") from error
+    if box.cell is not None and box.cell.group is not None:
+        box.cell.group.add(first)
+
+
+def _said(process: subprocess.Popen[bytes]) -> str:
+    """The end of what bubblewrap wrote about its failure, where that can be read."""
+    said = process.communicate()[1] or b""
+    return said.decode(errors="replace").strip()[-_REASON:] or f"bubblewrap left with {process.returncode}"
+
+
+class _NotUpError(Exception):
+    """bubblewrap ended before the box stood."""
+
+
+class _Door:
+    """Holds the box's first process back until it is bounded."""
 
     def __init__(self, opened: contextlib.ExitStack) -> None:
-        told, telling = os.pipe2(os.O_CLOEXEC)
-        held, self._open = os.pipe2(os.O_CLOEXEC)
-        for descriptor in (told, held, self._open):
-            opened.callback(os.close, descriptor)
-        self._told = told
-        self._telling = telling
+        self._told, telling = os.pipe2(os.O_CLOEXEC)
+        opened.callback(os.close, self._told)
+        self._telling = os.fdopen(telling, "wb", buffering=0)
+        opened.enter_context(self._telling)
+        held, self._opening = os.pipe2(os.O_CLOEXEC)
+        opened.callback(os.close, held)
+        opened.callback(os.close, self._opening)
         self.inside = (telling, held)
         self.options = ("--info-fd", str(telling), "--block-fd", str(held))
 
-    def let_in(self, box: Box) -> None:
-        """Read which process it is, put it in, and let it go on."""
-        os.close(self._telling)
-        said = b""
-        while piece := os.read(self._told, 4096):
-            said += piece
+    def who(self) -> int:
+        """The id of the first process, on the host. Raises _NotUpError when there will be none."""
+        self._telling.close()  # ours, so that the end of bubblewrap's is seen
+        told = b""
+        waiting = select.poll()
+        waiting.register(self._told, select.POLLIN)
+        while waiting.poll(_TIMEOUT_MS) and (piece := os.read(self._told, 4096)):
+            told += piece
         try:
-            pid = int(json.loads(said)["child-pid"])
+            return int(json.loads(told)["child-pid"])
         except (ValueError, KeyError, TypeError) as error:
-            raise GatewayFault("the box could not be set up") from error
-        if box.cell is not None and box.cell.group is not None:
-            box.cell.group.add(pid)
-        os.write(self._open, b"\n")
+            raise _NotUpError from error
+
+    def open(self) -> None:
+        os.write(self._opening, b"\n")
 
 
 def options(box: Box) -> list[str]:

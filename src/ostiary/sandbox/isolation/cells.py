@@ -6,18 +6,20 @@ import contextlib
 import errno
 import fcntl
 import os
-import signal
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
 from ostiary.errors import CallerFault, GatewayFault
 from ostiary.sandbox.isolation.cgroups import Nursery
-from ostiary.sandbox.isolation.group import Group
+from ostiary.sandbox.isolation.group import Group, killed
 
 USUAL_RANGE: Final = range(165_536, 165_536 + 1024)
 _LOCKS: Final = "/run/ostiary/uids"
 _MOST: Final = 65_536
+_ROUNDS: Final = 4
+_ROUND_MS: Final = 500
+_ENDED: Final = ("Z", "X")
 
 
 class Cell:
@@ -61,13 +63,16 @@ class Cells:
         return self._nursery.make() if self._nursery is not None else None
 
     def give_back(self, cell: Cell) -> bool:
-        """Kill what is left in it and free it. False while something still runs: call again then."""
+        """Kill what is left in it, wait for its end and free it.
+
+        False when something still runs after a second: then it stays ours, and this can be called
+        again.
+        """
         if cell.group is not None:
-            cell.group.kill()
-            if not cell.group.remove():
+            if not cell.group.end():
                 return False
-            cell.group = None
-        if cell.uid is not None and any([_kill(pid) for pid in running(cell.uid)]):
+            cell.group = None  # nothing leaves a cgroup: what ran under the uid is gone with it
+        elif cell.uid is not None and not _empty(cell.uid):
             return False
         if cell.lock is not None:
             os.close(cell.lock)
@@ -106,25 +111,34 @@ class Cells:
             if error.errno in {errno.EWOULDBLOCK, errno.EACCES}:
                 return None
             raise
-        if any([_kill(pid) for pid in running(uid)]):  # of a gate that was killed: not clean yet
+        if not _empty(uid):  # a gate was killed, and something of it still goes on
             os.close(lock)
             return None
         return lock
 
 
 def running(uid: int) -> Iterator[int]:
-    """The processes of this user, by looking at every process of the machine."""
-    for name in os.listdir("/proc"):
-        if name.isdigit():
+    """The processes that this user has anything to do with, by looking at every one of the machine.
+
+    One that has ended and that nobody has asked about yet is none.
+    """
+    wanted = str(uid)
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
             with contextlib.suppress(OSError):
-                if Path("/proc", name).stat().st_uid == uid:
-                    yield int(name)
+                status = (folder / "status").read_text()
+                told = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
+                if wanted in told["Uid"].split() and told["State"].split()[0] not in _ENDED:
+                    yield int(folder.name)
 
 
-def _kill(pid: int) -> bool:
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
-        return True
+def _empty(uid: int) -> bool:
+    """Kill everything of this user; whether it was gone in time."""
+    for _ in range(_ROUNDS):
+        left = list(running(uid))
+        if not left:
+            return True
+        killed(left, _ROUND_MS)
     return False
 
 
@@ -143,7 +157,7 @@ def uid_range(environ: Mapping[str, str]) -> range | None:
             raise CallerFault(f"OSTIARY_UID_RANGE: expected FIRST-LAST, found `{named[:64]}`")
         found = range(int(first), int(last) + 1)
     else:
-        found = _subordinate("root") or USUAL_RANGE
+        found = _subordinate()
     if not found or found[0] < _MOST or found[-1] > 2**32 - 2:
         raise CallerFault(
             f"users {found.start}-{found.stop - 1} cannot be given to workers",
@@ -152,12 +166,20 @@ def uid_range(environ: Mapping[str, str]) -> range | None:
     return found[:_MOST]
 
 
-def _subordinate(user: str) -> range | None:
-    """What /etc/subuid gives `user`, or None."""
-    with contextlib.suppress(OSError):
-        for line in Path("/etc/subuid").read_text().splitlines():
-            name, _, rest = line.partition(":")
-            first, _, count = rest.partition(":")
-            if name == user and first.isdigit() and count.isdigit():
-                return range(int(first), int(first) + int(count))
-    return None
+def _subordinate() -> range:
+    """What /etc/subuid gives root; else the usual range, above whatever it gives to anybody."""
+    usual = USUAL_RANGE
+    try:
+        lines = Path("/etc/subuid").read_text().splitlines()
+    except OSError:
+        return usual
+    for line in lines:
+        name, _, rest = line.partition(":")
+        first, _, count = rest.partition(":")
+        if first.isdigit() and count.isdigit():
+            end = int(first) + int(count)
+            if name == "root":
+                return range(int(first), end)
+            if end > usual.start:
+                usual = range(end, end + len(usual))
+    return usual

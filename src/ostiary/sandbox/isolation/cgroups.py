@@ -21,6 +21,7 @@ from ostiary.errors import GatewayFault
 from ostiary.sandbox.isolation.group import Group
 
 _PREFIX: Final = "ostiary-"
+_TRIES: Final = 8
 _NEEDED: Final = ("memory", "pids")
 
 
@@ -119,9 +120,7 @@ def _second_version(mounts: list[_Mount], own: Mapping[str, str]) -> Place:
             return Place(why_not=f"other processes run in {folder}", remedy=remedy)
     lacking = set(_NEEDED) - _words(folder / "cgroup.controllers")
     if lacking:
-        return Place(
-            why_not=f"{folder} has no controller for {' and '.join(sorted(lacking))}", remedy=remedy
-        )
+        return Place(why_not=f"{folder} has no controller for {' and '.join(sorted(lacking))}", remedy=remedy)
     return Place(folders=dict.fromkeys((*_NEEDED, "cpu"), folder), unified=True, move=move)
 
 
@@ -142,26 +141,35 @@ class Nursery:
         self._unified = place.unified
         self._made = 0
         self._locks: list[int] = []
-        name = _PREFIX + secrets.token_hex(8)
+        self._folders: dict[str, Path] = {}
         try:
             for folder in dict.fromkeys(place.folders.values()):
                 _sweep(folder)
             if place.unified:
                 _delegate(place)
-            self._folders = {key: folder / name for key, folder in place.folders.items()}
-            for folder in dict.fromkeys(self._folders.values()):
-                self._open(folder)
+            ours = {folder: self._open(folder) for folder in dict.fromkeys(place.folders.values())}
+            self._folders = {key: ours[folder] for key, folder in place.folders.items()}
         except OSError as error:
             self.close()
             raise GatewayFault(f"cannot make cgroups for workers: {error}") from error
 
-    def _open(self, folder: Path) -> None:
-        folder.mkdir()
-        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        self._locks.append(lock)
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if self._unified:
-            _enable(folder)
+    def _open(self, place: Path) -> Path:
+        """A folder of ours below `place`, locked. Another gate's sweep may be faster: then again."""
+        for _ in range(_TRIES):
+            folder = place / (_PREFIX + secrets.token_hex(8))
+            folder.mkdir()
+            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                os.close(lock)
+                continue
+            self._locks.append(lock)
+            if folder.is_dir():
+                if self._unified:
+                    _enable(folder)
+                return folder
+        raise OSError(errno.EBUSY, "other gates sweep them away", str(place))
 
     def make(self) -> Group:
         """An empty cgroup. Raises GatewayFault when the kernel refuses."""
@@ -176,7 +184,7 @@ class Nursery:
 
     def close(self) -> None:
         """Kill what runs in them and take them away, as far as it is gone at once."""
-        for folder in dict.fromkeys(getattr(self, "_folders", {}).values()):
+        for folder in dict.fromkeys(self._folders.values()):
             _clear(folder)
         for lock in self._locks:
             os.close(lock)

@@ -192,7 +192,7 @@ def _allow(ruleset: int, path: str, rights: int) -> None:
 class _Program(ctypes.Structure):
     """`struct sock_fprog`."""
 
-    _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_void_p)]  # noqa: RUF012 - ctypes wants it
+    _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_void_p)]
 
 
 def load_filter(program: bytes) -> None:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import select
 import signal
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
 from ostiary.errors import GatewayFault
 
 _TRIES: Final = 32
+_ROUNDS: Final = 50
+_ROUND_MS: Final = 20
+_PAUSE_MS: Final = 2
 _MS_IN_NS: Final = 1_000_000
 _MS_IN_US: Final = 1_000
 
@@ -91,7 +95,8 @@ class Group:
             left = [pid for pid in self.pids() if pid not in keep and pid not in sent]
             if not left:
                 break
-            sent.update(self._signal(left))
+            killed(left, 0, still=self.pids)
+            sent.update(left)
         if keep and self._processes:
             with contextlib.suppress(OSError):
                 self._write("pids", "pids.max", int(self._processes))
@@ -103,20 +108,14 @@ class Group:
             return False  # before Linux 5.14
         return True
 
-    def _signal(self, pids: list[int]) -> list[int]:
-        """Signal those that are still in the group once they are held, so that no id was reused."""
-        held: dict[int, int] = {}
-        try:
-            for pid in pids:
-                with contextlib.suppress(ProcessLookupError):
-                    held[pid] = os.pidfd_open(pid)
-            for pid in set(self.pids()) & held.keys():
-                with contextlib.suppress(ProcessLookupError):
-                    signal.pidfd_send_signal(held[pid], signal.SIGKILL)
-            return pids
-        finally:
-            for descriptor in held.values():
-                os.close(descriptor)
+    def end(self) -> bool:
+        """Kill everything, wait for its end, and remove the group. False after a second of waiting."""
+        self.kill()
+        for _ in range(_ROUNDS):
+            if self.remove():
+                return True
+            killed(self.pids(), _ROUND_MS, still=self.pids)
+        return self.remove()
 
     def oom_kills(self) -> int:
         """How often the kernel killed something in it for want of memory."""
@@ -168,3 +167,33 @@ class Group:
             if word == key and number.isdigit():
                 return int(number)
         return None
+
+
+def killed(pids: Iterable[int], wait_ms: int, still: Callable[[], Iterable[int]] | None = None) -> bool:
+    """SIGKILL for these processes; whether all had ended within the time.
+
+    `still` is asked once they are held: only what it still names is signalled, so that no process
+    is hit that got the number of one that has ended.
+    """
+    held: dict[int, int] = {}
+    try:
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                held[pid] = os.pidfd_open(pid)
+        for pid in held.keys() & set(still()) if still is not None else held:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(held[pid], signal.SIGKILL)
+        waiting = select.poll()
+        for descriptor in held.values():
+            waiting.register(descriptor, select.POLLIN)
+        left = len(held)
+        while left and (ended := waiting.poll(wait_ms)):
+            for descriptor, _ in ended:
+                waiting.unregister(descriptor)
+            left -= len(ended)
+        if not held and wait_ms:
+            waiting.poll(_PAUSE_MS)  # ended, and the kernel has not quite taken them out yet
+        return not left
+    finally:
+        for descriptor in held.values():
+            os.close(descriptor)

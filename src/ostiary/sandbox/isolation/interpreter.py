@@ -15,13 +15,15 @@ from ostiary.errors import CallerFault, GatewayFault
 _ASK: Final = (
     "import sys, sysconfig, json; print(json.dumps({"
     "'version': '%d.%d.%d' % sys.version_info[:3], 'tag': sys.implementation.cache_tag,"
-    "'program': getattr(sys, '_base_executable', None) or sys.executable, 'library': sysconfig.get_path('stdlib')}))"
+    "'program': getattr(sys, '_base_executable', None) or sys.executable,"
+    " 'library': sysconfig.get_path('stdlib')}))"
 )
 _TIMEOUT: Final = 30
 _LEFT_OUT: Final = frozenset(
     {
         "__pycache__", "config", "dist-packages", "distutils", "ensurepip", "idlelib", "lib2to3",
-        "pydoc_data", "site-packages", "sitecustomize.py", "test", "tests", "tkinter", "turtledemo", "turtle.py",
+        "pydoc_data", "site-packages", "sitecustomize.py", "test", "tests", "tkinter", "turtle.py",
+        "turtledemo",
     }
 )  # fmt: skip
 """Names of files and folders of the standard library that no run needs: 80 of its 130 MB."""

@@ -39,8 +39,8 @@ class Layer(msgspec.Struct, frozen=True, kw_only=True):
     loss: str = ""
 
     def sentence(self) -> str:
-        """For a report: what is missing and what that means."""
-        return f"{self.name}: {self.why}; {self.loss}"
+        """For a report, which the code's author reads: what is missing and what that means."""
+        return f"no {self.name}: {self.loss}"
 
 
 class Probed(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,7 +134,17 @@ def _tried(bubblewrap: Layer, uids: range | None) -> tuple[Layer, Layer]:
     if not bubblewrap.found:
         why = "not tried without bubblewrap"
         return _no_namespaces(why, ""), _no_seccomp(why)
-    box = [bubblewrap.path, "--unshare-all", "--die-with-parent", "--ro-bind", "/", "/", "--proc", "/proc", "--"]
+    box = [
+        bubblewrap.path,
+        "--unshare-all",
+        "--die-with-parent",
+        "--ro-bind",
+        "/",
+        "/",
+        "--proc",
+        "/proc",
+        "--",
+    ]
     told = _run([*box, *box, bubblewrap.path, "--version"], uid)
     if told is None or told.returncode:
         return _no_namespaces(*_why_no_namespaces(told.stderr if told else "")), _no_seccomp("not tried")
@@ -203,7 +213,7 @@ def _cgroups(place: Place) -> Layer:
         found=False,
         why=place.why_not,
         remedy=place.remedy,
-        loss="new processes and memfd are refused to code, its memory is bounded by RLIMIT_AS alone",
+        loss="new processes and memfd are refused, and memory is bounded for each process alone",
     )
 
 

@@ -5,30 +5,42 @@ from __future__ import annotations
 import os
 import subprocess
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
 from ostiary.errors import CallerFault
 from ostiary.sandbox.isolation import bubblewrap
 from ostiary.sandbox.isolation.box import Box
+from ostiary.sandbox.isolation.bubblewrap import Stream
 from ostiary.sandbox.isolation.cells import Cells
 from ostiary.sandbox.isolation.cgroups import Nursery
 from ostiary.sandbox.isolation.probe import Probed
 from ostiary.sandbox.isolation.seccomp import Sockets, build_filter
 from ostiary.sandbox.record import IsolationReport
 
+_OF_THE_ROOT = frozenset({"python", "bin"})
 Level = Literal["strict", "best-effort", "none"]
 
 
 class Walls(msgspec.Struct, frozen=True, kw_only=True):
-    """Behind what programs are started. `bounded` says that cgroups bound memory and processes."""
+    """Behind what programs are started.
+
+    `bounded` says that cgroups bound memory and the number of processes, `filtered` that system
+    calls are filtered, `program` is bubblewrap, or empty where it cannot be used.
+    """
 
     level: Level
     report: IsolationReport
     cells: Cells
     bounded: bool
+    filtered: bool
     program: str = ""
+
+    @property
+    def walled(self) -> bool:
+        """Whether programs are started in boxes. If not, they run on the host itself."""
+        return bool(self.program)
 
     @classmethod
     def decide(cls, wanted: Level, found: Probed) -> Walls:
@@ -42,7 +54,7 @@ class Walls(msgspec.Struct, frozen=True, kw_only=True):
             first = lacking[0]
             raise CallerFault(
                 f"strict isolation needs {first.name}: {first.why}",
-                hint=f"{first.remedy}; `ostiary doctor` shows everything, --isolation best-effort does without",
+                hint=f"{first.remedy} (`ostiary doctor` shows every layer and what it takes)",
             )
         missing = tuple(layer.sentence() for layer in (*lacking, *found.weaker()))
         if wanted == "none":
@@ -54,38 +66,52 @@ class Walls(msgspec.Struct, frozen=True, kw_only=True):
             report=IsolationReport(level=wanted, missing=missing),
             cells=Cells(found.uids, nursery),
             bounded=nursery is not None,
+            filtered=wanted != "none" and found.seccomp.found,
             program=found.bubblewrap.path if walled else "",
         )
 
-    def start(self, box: Box, **streams: Any) -> subprocess.Popen[bytes]:
-        """Start the box; `streams` are stdin, stdout and stderr as for Popen.
+    def start(
+        self, box: Box, *, stdin: Stream = None, stdout: Stream = None, stderr: Stream = None
+    ) -> subprocess.Popen[bytes]:
+        """Start the box. Raises GatewayFault when it cannot be started.
 
-        See `bubblewrap.start` for what it means for threads. Without bubblewrap (`best-effort` on a
-        machine that lacks it, or `none`) the program runs on the host itself, from the same root.
+        See `bubblewrap.start` for what it means for time and threads. Where there are no walls
+        (`best-effort` on a machine without bubblewrap, or `none`) the program runs on the host itself,
+        from the same root, with paths inside translated as `outside` has them.
         """
         if self.program:
-            return bubblewrap.start(Path(self.program), box, **streams)
-        return _bare(box, **streams)
-
-    def filter(self, *, processes: bool, sockets: Sockets) -> bytes:
-        """The system calls for a job. New processes need a cgroup that bounds them: none, no processes."""
-        return build_filter(
-            arch=os.uname().machine, processes=processes and self.bounded, sockets=sockets
+            if not self.filtered:
+                box = msgspec.structs.replace(box, seccomp=None)
+            return bubblewrap.start(Path(self.program), box, stdin=stdin, stdout=stdout, stderr=stderr)
+        environment = {name: outside(box, value) for name, value in box.environment.items()}
+        libraries = f"{box.root.path}/lib"
+        return subprocess.Popen(  # noqa: S603 - the operator switched isolation off, or has none
+            [outside(box, word) for word in box.command],
+            env={"LD_LIBRARY_PATH": libraries} | environment,
+            pass_fds=box.pass_fds,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            cwd="/",
+            **bubblewrap.identity(box),
         )
 
+    def filter(self, *, processes: bool, sockets: Sockets, code: bool = True) -> bytes:
+        """The system calls of a job, or nothing where the machine cannot filter them.
 
-def _bare(box: Box, **streams: Any) -> subprocess.Popen[bytes]:
-    uid = box.cell.uid if box.cell is not None else None
-    who: dict[str, Any] = {"user": uid, "group": uid, "extra_groups": []} if uid else {}
-    command = [_outside(box, box.command[0]), *box.command[1:]]
-    return subprocess.Popen(  # noqa: S603 - the operator switched isolation off, or has none
-        command, env=dict(box.environment), pass_fds=box.pass_fds, cwd="/", **who, **streams
-    )
+        New processes need a cgroup that bounds them: without one `processes` counts for nothing, unless
+        what runs is a program of ours that only reads what it was given (`code` False).
+        """
+        if not self.filtered:
+            return b""
+        allowed = processes and (self.bounded or not code)
+        return build_filter(arch=os.uname().machine, processes=allowed, sockets=sockets)
 
 
-def _outside(box: Box, path: str) -> str:
-    """Where a path of the box lies on the host: in a bind, or in the root."""
+def outside(box: Box, word: str) -> str:
+    """Where a path of the box lies on the host: in a bind, or in the root. Other words stay."""
     for bind in sorted(box.binds, key=lambda one: -len(one.target)):
-        if path == bind.target or path.startswith(bind.target + "/"):
-            return bind.source + path[len(bind.target) :]
-    return box.root.path + path
+        if word == bind.target or word.startswith(bind.target + "/"):
+            return bind.source + word[len(bind.target) :]
+    top = word.split("/", 2)[1] if word.startswith("/") else ""
+    return box.root.path + word if top in _OF_THE_ROOT else word
