@@ -86,8 +86,8 @@ clean: ## remove environments and build results
 	@scripts/make-environment.sh .venvs/$* requirements/$*.lock
 	@touch $@
 
-.venvs/programs/stamp: scripts/debian-programs.sh
-	@scripts/debian-programs.sh .venvs/programs tinyproxy-bin
+.venvs/programs/stamp-%: scripts/debian-programs.sh
+	@scripts/debian-programs.sh .venvs/programs $*
 	@touch $@
 
 .venvs/shells/stamp: scripts/shells.sh scripts/debian-programs.sh
@@ -107,7 +107,10 @@ tests/npm/node_modules/stamp: tests/npm/package.json tests/npm/package-lock.json
 # CI=true a missing one is a failure.
 PEERS := .venvs/mcp1/stamp .venvs/servers/stamp tests/npm/node_modules/stamp
 ifeq ($(shell command -v tinyproxy),)
-PEERS += .venvs/programs/stamp
+PEERS += .venvs/programs/stamp-tinyproxy-bin
+endif
+ifeq ($(shell command -v bwrap),)
+PEERS += .venvs/programs/stamp-bubblewrap
 endif
 ifeq ($(and $(shell command -v zsh),$(shell command -v fish)),)
 PEERS += .venvs/shells/stamp

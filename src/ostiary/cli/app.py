@@ -11,7 +11,7 @@ from typing import Annotated, Protocol, cast
 import typer
 import typer.main
 
-from ostiary.cli import approvals, audit, demo, pins, policy, scan_tools, status, stop
+from ostiary.cli import approvals, audit, demo, doctor, pins, policy, scan_tools, status, stop
 from ostiary.cli.completion import ProxyCommand, RunPythonCommand
 from ostiary.cli.examples import teach
 from ostiary.cli.proxy import main as run_proxy
@@ -73,6 +73,7 @@ app.command("demo", short_help="Watch one policy allow, refuse and limit real ca
 app.command(
     "scan-tools", cls=BeforeACommand, short_help="Write a first policy for a server that denies every tool."
 )(scan_tools.scan_tools)
+app.command("doctor", short_help="Say what this machine offers to isolate code.")(doctor.doctor)
 app.command("status", short_help="Show the running gates and what they decided lately.")(status.status)
 
 

@@ -20,6 +20,10 @@ EXAMPLES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = MappingProxyType(
         ),
         "run": (("code behind walls, for a client on stdio", "ostiary run python"),),
         "demo": (("watch it, and keep what was recorded", "ostiary demo --state-dir demo-state"),),
+        "doctor": (
+            ("what is there, and what is missing", "ostiary doctor"),
+            ("for a script", "ostiary doctor --format json"),
+        ),
         "status": (
             ("once, for a person", "ostiary status"),
             ("as a page that follows the records", "ostiary status --watch"),

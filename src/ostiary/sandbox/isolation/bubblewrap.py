@@ -81,12 +81,13 @@ def start(
             first = door.who()
             _bind(first, box)
             door.open()
-        except BaseException as error:
+        except _NotUpError as error:
             process.kill()
-            said = _said(process)
-            if not isinstance(error, _NotUpError):
-                raise
-            raise GatewayFault(f"the box could not be set up: {said}") from error
+            raise GatewayFault(f"the box could not be set up: {_said(process)}") from error
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
     return process
 
 

@@ -10,22 +10,31 @@ from pathlib import Path
 from ostiary.errors import CallerFault, GatewayFault
 
 
-def cache_folder(environ: Mapping[str, str]) -> Path:
-    """`$OSTIARY_CACHE_DIR`; else /var/cache/ostiary as root, else the XDG folder. Made if missing.
+def cache_path(environ: Mapping[str, str]) -> Path:
+    """`$OSTIARY_CACHE_DIR`; else /var/cache/ostiary as root, else the XDG folder.
 
-    Raises CallerFault when it is relative, belongs to somebody else, or others can write there.
+    Raises CallerFault when the variable is relative.
     """
     named = environ.get("OSTIARY_CACHE_DIR")
     if named:
         folder = Path(named)
         if not folder.is_absolute():
             raise CallerFault(f"OSTIARY_CACHE_DIR: expected an absolute path, found `{named}`")
-    elif os.geteuid() == 0:
-        folder = Path("/var/cache/ostiary")
-    else:
-        home = environ.get("XDG_CACHE_HOME", "")
-        base = Path(home) if home.startswith("/") else Path(environ.get("HOME") or Path.home()) / ".cache"
-        folder = base / "ostiary"
+        return folder
+    if os.geteuid() == 0:
+        return Path("/var/cache/ostiary")
+    xdg = environ.get("XDG_CACHE_HOME", "")
+    base = Path(xdg) if xdg.startswith("/") else Path(environ.get("HOME") or Path.home()) / ".cache"
+    return base / "ostiary"
+
+
+def cache_folder(environ: Mapping[str, str]) -> Path:
+    """The folder at `cache_path`, made if it is missing.
+
+    Raises CallerFault when it belongs to somebody else or others can write there, and GatewayFault
+    when it cannot be made.
+    """
+    folder = cache_path(environ)
     try:
         folder.mkdir(mode=0o755, parents=True, exist_ok=True)
         state = folder.stat()

@@ -57,13 +57,25 @@ class Probed(msgspec.Struct, frozen=True, kw_only=True):
     deno: Layer
     uv: Layer
 
+    def needed(self) -> tuple[Layer, ...]:
+        """What strict isolation cannot do without."""
+        return (self.bubblewrap, self.namespaces, self.seccomp)
+
     def lacking(self) -> tuple[Layer, ...]:
-        """What strict isolation cannot do without and is not here."""
-        return tuple(one for one in (self.bubblewrap, self.namespaces, self.seccomp) if not one.found)
+        """Of these, what is not here."""
+        return tuple(layer for layer in self.needed() if not layer.found)
+
+    def layers(self) -> tuple[Layer, ...]:
+        """All that isolation may rest on, the indispensable first."""
+        return (*self.needed(), self.cgroups, self.landlock)
+
+    def programs(self) -> tuple[Layer, ...]:
+        """What some engines need beside them."""
+        return (self.node, self.deno, self.uv)
 
     def weaker(self) -> tuple[Layer, ...]:
         """What is not here and makes strict isolation weaker, or a run able to do less."""
-        return tuple(one for one in (self.cgroups, self.landlock) if not one.found)
+        return tuple(layer for layer in (self.cgroups, self.landlock) if not layer.found)
 
 
 def probe(environ: Mapping[str, str]) -> Probed:

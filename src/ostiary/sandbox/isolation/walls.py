@@ -77,17 +77,16 @@ class Walls(msgspec.Struct, frozen=True, kw_only=True):
 
         See `bubblewrap.start` for what it means for time and threads. Where there are no walls
         (`best-effort` on a machine without bubblewrap, or `none`) the program runs on the host itself,
-        from the same root, with paths inside translated as `outside` has them.
+        from the same root, in the host's root folder, with paths inside translated as `outside` has
+        them; what it starts before it is in its cgroup escapes that.
         """
         if self.program:
             if not self.filtered:
                 box = msgspec.structs.replace(box, seccomp=None)
             return bubblewrap.start(Path(self.program), box, stdin=stdin, stdout=stdout, stderr=stderr)
-        environment = {name: outside(box, value) for name, value in box.environment.items()}
-        libraries = f"{box.root.path}/lib"
-        return subprocess.Popen(  # noqa: S603 - the operator switched isolation off, or has none
+        process: subprocess.Popen[bytes] = subprocess.Popen(  # noqa: S603 - the operator wants no walls
             [outside(box, word) for word in box.command],
-            env={"LD_LIBRARY_PATH": libraries} | environment,
+            env=_bare_environment(box),
             pass_fds=box.pass_fds,
             stdin=stdin,
             stdout=stdout,
@@ -95,6 +94,9 @@ class Walls(msgspec.Struct, frozen=True, kw_only=True):
             cwd="/",
             **bubblewrap.identity(box),
         )
+        if box.cell is not None and box.cell.group is not None:
+            box.cell.group.add(process.pid)
+        return process
 
     def filter(self, *, processes: bool, sockets: Sockets, code: bool = True) -> bytes:
         """The system calls of a job, or nothing where the machine cannot filter them.
@@ -106,6 +108,12 @@ class Walls(msgspec.Struct, frozen=True, kw_only=True):
             return b""
         allowed = processes and (self.bounded or not code)
         return build_filter(arch=os.uname().machine, processes=allowed, sockets=sockets)
+
+
+def _bare_environment(box: Box) -> dict[str, str]:
+    """The same with paths of the host, and the libraries of the root: its programs know no others."""
+    environment = {name: outside(box, value) for name, value in box.environment.items()}
+    return {"LD_LIBRARY_PATH": f"{box.root.path}/lib"} | environment
 
 
 def outside(box: Box, word: str) -> str:
