@@ -56,6 +56,17 @@ def needs_shell(name: str) -> dict[str, str]:
     }
 
 
+def needs_bubblewrap() -> str:
+    """A PATH on which `bwrap` is found, for `probe`."""
+    return f"{needs_program('bwrap').parent}:{os.environ.get('PATH', os.defpath)}"
+
+
+def needs_root(what: str) -> None:
+    """Only root can do `what`."""
+    if os.geteuid() != 0:
+        missing(f"only root can {what}")
+
+
 def needs_node() -> Path:
     """Node.js, from PATH or from the development environment."""
     found = nodes.node()

@@ -54,7 +54,8 @@ def start(
     """Start the box and return bubblewrap's process: its end is the box's end, and so is its kill.
 
     Blocks for the few milliseconds until the box stands, so that its command runs with every bound
-    in place. The box dies with the thread that called this: call it from one that stays. Raises
+    in place. One that cannot be set up (a bind that is not there) ends at once, with status 1 and a
+    line of bubblewrap's on stderr. The box dies with the thread that called this: call it from one that stays. Raises
     GatewayFault when it cannot be started, and as root without a user for the box: bubblewrap run
     by root would leave the box root's hands on the host.
     """

@@ -55,14 +55,14 @@ _TERMINAL_AND_FILE_REQUESTS: Final = (
     0x40049409,  # FICLONE: a copy that shares its blocks, which package installers try first
 )
 _PROCESS_OPTIONS: Final = (
-    1, 2,  # PR_SET_PDEATHSIG, PR_GET_PDEATHSIG
+    2,  # PR_GET_PDEATHSIG; setting it would let the box outlive whoever started it
     3,  # PR_GET_DUMPABLE; setting it would open the process to others of its user
     15, 16,  # PR_SET_NAME, PR_GET_NAME
     21, 23, 27, 39,  # what there is: seccomp, bounding set, securebits, no-new-privs
     29, 30,  # timer slack
     38,  # PR_SET_NO_NEW_PRIVS: can only be set
     36, 37,  # child subreaper
-    40, 42, 51, 52, 54, 56, 64, 66,  # reading what the processor and the kernel do for it
+    40, 42, 51, 52, 56, 64, 66,  # reading what the processor and the kernel do for it
     0x53564D41,  # PR_SET_VMA: a name for a piece of memory
 )  # fmt: skip
 _ASK_PERSONALITY: Final = 0xFFFFFFFF
