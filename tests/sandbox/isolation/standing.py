@@ -90,7 +90,7 @@ class Standing:
 
 def finish(process: subprocess.Popen[bytes], stdin: str = "") -> Ended:
     try:
-        out, err = process.communicate(stdin.encode(), timeout=4 * WAIT)
+        out, err = process.communicate(stdin.encode(), timeout=WAIT)
     except subprocess.TimeoutExpired:
         process.kill()
         process.communicate()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import socket
 import subprocess
 from pathlib import Path
@@ -252,8 +253,6 @@ def gone(pid: int) -> bool:
     except ProcessLookupError:
         return True
     try:
-        import select
-
         waiting = select.poll()
         waiting.register(descriptor, select.POLLIN)
         return bool(waiting.poll(WAIT * 1000))

@@ -15,6 +15,7 @@ from ostiary.sandbox.isolation.cgroups import Nursery
 from ostiary.sandbox.isolation.group import Group, killed
 
 USUAL_RANGE: Final = range(165_536, 165_536 + 1024)
+_SUBORDINATES: Final = Path("/etc/subuid")
 _LOCKS: Final = "/run/ostiary/uids"
 _MOST: Final = 65_536
 _ROUNDS: Final = 4
@@ -170,7 +171,7 @@ def _subordinate() -> range:
     """What /etc/subuid gives root; else the usual range, above whatever it gives to anybody."""
     usual = USUAL_RANGE
     try:
-        lines = Path("/etc/subuid").read_text().splitlines()
+        lines = _SUBORDINATES.read_text().splitlines()
     except OSError:
         return usual
     for line in lines:

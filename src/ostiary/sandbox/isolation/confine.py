@@ -50,7 +50,11 @@ _libc.mount.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctype
 
 
 def enter_namespaces() -> None:
-    """Leave every namespace for one of its own. The user keeps its number; the next fork is pid 1."""
+    """Leave every namespace for one of its own. The user keeps its number; the next fork is pid 1.
+
+    Undoes `keep_to_itself` in this process: the kernel lets nobody else write its user's number.
+    """
+    _prctl(_SET_DUMPABLE, 1)
     uid, gid = os.getuid(), os.getgid()
     every = _USER | _MOUNTS | _PIDS | _NET | _IPC | _HOST_NAME | _CGROUP
     _checked(_libc.unshare(every), "unshare")

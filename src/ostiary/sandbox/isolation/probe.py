@@ -21,6 +21,7 @@ from ostiary.sandbox.isolation.cgroups import Place, find_place
 from ostiary.sandbox.isolation.seccomp import build_filter
 
 _TIMEOUT: Final = 10
+_SETTINGS: Final = Path("/proc/sys")
 _NAMESPACES: Final = "user namespaces"
 
 
@@ -207,7 +208,7 @@ _SWITCHES: Final = (
 def _why_no_namespaces(said: str) -> tuple[str, str]:
     for name, off, remedy in _SWITCHES:
         try:
-            value = Path("/proc/sys", name).read_text().strip()
+            value = (_SETTINGS / name).read_text().strip()
         except OSError:
             continue
         if value == off:
