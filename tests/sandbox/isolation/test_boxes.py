@@ -6,7 +6,6 @@ import json
 import os
 import select
 import socket
-import subprocess
 from pathlib import Path
 
 import msgspec
@@ -137,7 +136,7 @@ def test_root_starts_a_box_as_the_user_of_its_cell(standing: Standing) -> None:
             process.communicate()
 
     assert owners == {cell.uid}
-    assert cell.uid is not None and 400_000 <= cell.uid < 400_256
+    assert cell.uid in range(400_000, 400_256)
 
 
 def users_of(pid: int) -> set[int]:
@@ -152,7 +151,7 @@ def users_of(pid: int) -> set[int]:
 
 @pytest.mark.parametrize("cell", [None, Cell(None, None), Cell(0, None)])
 def test_root_never_starts_a_box_as_itself(standing: Standing, cell: Cell | None) -> None:
-    """bubblewrap that root started leaves settings of the kernel open for writing."""
+    """A bubblewrap that root started leaves settings of the kernel open for writing."""
     needs_root("be refused for being root")
     box = msgspec.structs.replace(standing.box(Cell(None, None), "print(1)"), cell=cell)
 
@@ -229,7 +228,8 @@ def test_killing_the_box_from_outside_takes_all_that_it_started(standing: Standi
         missing("without a cgroup no box starts processes")
     code = """
         import subprocess, sys, os
-        child = subprocess.Popen([sys.executable, '-c', 'import os; os.setsid(); print(1, flush=True); input()'])
+        code = 'import os; os.setsid(); print(1, flush=True); input()'
+        child = subprocess.Popen([sys.executable, '-c', code])
         print(2, flush=True)
         input()
     """

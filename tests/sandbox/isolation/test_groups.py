@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ostiary.errors import GatewayFault
-from ostiary.sandbox.isolation.cgroups import Nursery, Place, find_place
+from ostiary.sandbox.isolation.cgroups import Nursery, find_place
 from ostiary.sandbox.isolation.group import Group
 from ostiary.sandbox.limits import MIB
 from tests.needs import missing
@@ -103,7 +103,8 @@ while True:
 def test_nothing_outruns_a_kill(group: Group) -> None:
     """Not even what forks as fast as it can and leaves its session."""
     process = started(group, FORKS)
-    assert process.stdin is not None and process.stdout is not None
+    assert process.stdin is not None
+    assert process.stdout is not None
     process.stdin.write("\n")
     process.stdin.flush()
     process.stdout.readline()

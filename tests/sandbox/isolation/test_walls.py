@@ -114,7 +114,7 @@ def test_without_walls_the_same_program_runs_on_the_host(standing: Standing, bar
     )
     cell = bare.cells.take()
     box = standing.box(
-        cell, "", binds=(bind(given, "/given"),), environment={"A": "/given/x", "PYTHONDONTWRITEBYTECODE": "1"},
+        cell, "", binds=(bind(given, "/given"),), environment={"A": "/given/x"},
         command=(standing.root.python, "-I", "/given/main.py"),
     )  # fmt: skip
 

@@ -32,7 +32,7 @@ def main() -> None:
         confine.load_filter(program)
     try:
         exec(code, {"left_out": left_out})
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - whatever the code does, it is told
         traceback.print_exc()
         sys.stdout.flush()
         os._exit(1)

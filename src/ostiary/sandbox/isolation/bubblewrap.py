@@ -55,9 +55,9 @@ def start(
 
     Blocks for the few milliseconds until the box stands, so that its command runs with every bound
     in place. One that cannot be set up (a bind that is not there) ends at once, with status 1 and a
-    line of bubblewrap's on stderr. The box dies with the thread that called this: call it from one that stays. Raises
-    GatewayFault when it cannot be started, and as root without a user for the box: bubblewrap run
-    by root would leave the box root's hands on the host.
+    line of bubblewrap's on stderr. The box dies with the thread that called this: call it from one
+    that stays. Raises GatewayFault when it cannot be started, and as root without a user for the
+    box: bubblewrap run by root would leave the box root's hands on the host.
     """
     who = identity(box)
     with contextlib.ExitStack() as opened:
@@ -65,7 +65,7 @@ def start(
         fed = {option: _filled(content, opened) for option, content in _fed(box)}
         told = [word for option, descriptor in fed.items() for word in (option, str(descriptor))]
         try:
-            process: subprocess.Popen[bytes] = subprocess.Popen(  # noqa: S603 - argv of ours, the command is the caller's
+            process: subprocess.Popen[bytes] = subprocess.Popen(  # noqa: S603 - argv only, made here
                 [*_launcher(box), str(program), *told, *door.options, "--", *box.command],
                 env=dict(ENVIRONMENT),
                 pass_fds=[*box.pass_fds, *fed.values(), *door.inside],

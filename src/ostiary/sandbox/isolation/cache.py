@@ -36,7 +36,7 @@ def cache_folder(environ: Mapping[str, str]) -> Path:
     """
     folder = cache_path(environ)
     try:
-        folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+        make_folder(folder)
         state = folder.stat()
     except OSError as error:
         raise GatewayFault(f"cannot make the cache folder {folder}: {error.strerror}") from error
@@ -46,6 +46,13 @@ def cache_folder(environ: Mapping[str, str]) -> Path:
             hint="programs are started from there; name one of your own with OSTIARY_CACHE_DIR",
         )
     return folder
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it, that everybody can read, whatever the umask is."""
+    for missing in reversed([path for path in (folder, *folder.parents) if not path.exists()]):
+        missing.mkdir(exist_ok=True)
+        missing.chmod(0o755)
 
 
 def blocked(path: Path) -> Path | None:

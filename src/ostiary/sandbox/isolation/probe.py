@@ -15,7 +15,7 @@ import msgspec
 
 from ostiary.errors import OstiaryError
 from ostiary.sandbox.isolation.bubblewrap import ENVIRONMENT
-from ostiary.sandbox.isolation.cache import blocked, cache_folder
+from ostiary.sandbox.isolation.cache import blocked, cache_folder, make_folder
 from ostiary.sandbox.isolation.cells import uid_range
 from ostiary.sandbox.isolation.cgroups import Place, find_place
 from ostiary.sandbox.isolation.seccomp import build_filter
@@ -130,7 +130,7 @@ def _reachable_copy(path: Path, cache: Path) -> Path:
     state = path.stat()
     target = cache / "programs" / f"bwrap-{state.st_size}-{state.st_mtime_ns}"
     if not target.exists():
-        target.parent.mkdir(mode=0o755, exist_ok=True)
+        make_folder(target.parent)
         draft = target.with_name(f"{target.name}.{os.getpid()}")
         shutil.copyfile(path, draft)
         draft.chmod(0o555)

@@ -18,7 +18,7 @@ from typing import Final
 import msgspec
 
 from ostiary.errors import CallerFault, GatewayFault
-from ostiary.sandbox.isolation.cache import blocked
+from ostiary.sandbox.isolation.cache import blocked, make_folder
 from ostiary.sandbox.isolation.interpreter import Interpreter, inspect, library_files
 from ostiary.sandbox.isolation.libraries import closure, loader
 
@@ -94,7 +94,7 @@ def build_root(cache: Path, python: Path, extra_programs: tuple[Path, ...] = ())
     """
     try:
         base = cache / "roots"
-        base.mkdir(mode=0o755, exist_ok=True)
+        make_folder(base)
         plan = _planned(base, python, extra_programs)
         folder = base / plan.key()
         if not folder.is_dir():
@@ -193,10 +193,10 @@ def _build(folder: Path, plan: _Plan) -> None:
 
 def _fill(draft: Path, plan: _Plan) -> None:
     for name in _FOLDERS:
-        _folder(draft / name, draft)
+        make_folder(draft / name)
     for one in plan.sources:
         target = draft / one.target
-        _folder(target.parent, draft)
+        make_folder(target.parent)
         shutil.copyfile(one.path, target)
         os.utime(target, ns=(one.modified, one.modified))  # compiled files name the time of their source
         runs = one.target.startswith(("bin/", "python/bin/")) or ".so" in target.name
@@ -204,20 +204,9 @@ def _fill(draft: Path, plan: _Plan) -> None:
     for name, text in _ETC.items():
         (draft / name).write_text(text)
         (draft / name).chmod(0o444)
-    _folder(draft / "bin", draft)
+    make_folder(draft / "bin")
     (draft / "bin" / "python3").symlink_to(f"..{_PYTHON}/bin/{plan.name}")
     for name in ("python", "python3"):
         (draft / "python/bin" / name).symlink_to(plan.name)
-    _folder(draft / "lib", draft)
+    make_folder(draft / "lib")
     (draft / "lib64").symlink_to("lib")
-
-
-def _folder(path: Path, top: Path) -> None:
-    """Make a folder and those above it, down from `top`, open for reading whatever the umask is."""
-    missing = [path]
-    while not missing[-1].exists() and missing[-1] != top:
-        missing.append(missing[-1].parent)
-    for one in reversed(missing):
-        if not one.exists():
-            one.mkdir()
-            one.chmod(0o755)
