@@ -215,9 +215,7 @@ def test_limits_hold_from_the_first_instruction(standing: Standing) -> None:
         print([r.getrlimit(kind) for kind in (r.RLIMIT_CORE, r.RLIMIT_FSIZE, r.RLIMIT_NOFILE, r.RLIMIT_AS)])
         r.setrlimit(r.RLIMIT_NOFILE, (101, 101))
     """
-    limits = {"file_bytes": 5 * MIB, "open_files": 100, "address_space": 900 * MIB}
-
-    done = standing.run(unindented(code), **limits)
+    done = standing.run(unindented(code), file_bytes=5 * MIB, open_files=100, address_space=900 * MIB)
 
     assert done.out == f"[(0, 0), ({5 * MIB}, {5 * MIB}), (100, 100), ({900 * MIB}, {900 * MIB})]\n"
     assert "ValueError" in done.err

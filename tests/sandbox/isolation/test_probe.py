@@ -98,6 +98,7 @@ def test_without_bubblewrap_it_is_named_with_its_package(tmp_path: Path) -> None
     assert found.bubblewrap.found is False
     assert found.bubblewrap.why == "no program `bwrap` on PATH"
     assert found.bubblewrap.remedy == "apt-get install bubblewrap"
+    assert found.seccomp.found is True
     with pytest.raises(CallerFault, match="strict isolation needs bubblewrap"):
         Walls.decide("strict", found)
 

@@ -125,6 +125,25 @@ def test_without_walls_the_same_program_runs_on_the_host(standing: Standing, bar
     assert bare.cells.give_back(cell)
 
 
+def test_without_bubblewrap_system_calls_are_filtered_and_limits_hold_all_the_same(
+    standing: Standing,
+) -> None:
+    walls = msgspec.structs.replace(standing.walls, program="", level="best-effort")
+    code = (
+        "import os, socket, resource\n"
+        "print(open('/proc/self/status').read().split('Seccomp:')[1][:3].strip())\n"
+        "print(resource.getrlimit(resource.RLIMIT_NOFILE), resource.getrlimit(resource.RLIMIT_CORE))\n"
+        "print(os.environ['A'])\n"
+        "socket.socket()"
+    )
+    with standing.cell() as cell:
+        box = standing.box(cell, code, open_files=99, environment={"A": "1"})
+        done = finish(walls.start(box, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
+
+    assert done.out == "2\n(99, 99) (0, 0)\n1\n"
+    assert "Address family not supported" in done.err
+
+
 def test_even_without_walls_root_runs_no_code_as_itself(standing: Standing, bare: Walls) -> None:
     needs_root("be refused for being root")
     box = standing.box(Cell(None, None), "print(1)")

@@ -62,7 +62,7 @@ def start(
     who = identity(box)
     with contextlib.ExitStack() as opened:
         door = _Door(opened)
-        fed = {option: _filled(content, opened) for option, content in _fed(box)}
+        fed = {option: filled(content, opened) for option, content in _fed(box)}
         told = [word for option, descriptor in fed.items() for word in (option, str(descriptor))]
         try:
             process: subprocess.Popen[bytes] = subprocess.Popen(  # noqa: S603 - argv only, made here
@@ -108,7 +108,8 @@ def _fed(box: Box) -> list[tuple[str, bytes]]:
     return fed
 
 
-def _filled(content: bytes, opened: contextlib.ExitStack) -> int:
+def filled(content: bytes, opened: contextlib.ExitStack) -> int:
+    """A descriptor from which a child reads `content`; closed with `opened`."""
     descriptor = os.memfd_create("ostiary", os.MFD_CLOEXEC)
     opened.callback(os.close, descriptor)
     os.write(descriptor, content)

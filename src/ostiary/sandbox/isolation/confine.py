@@ -11,6 +11,8 @@ is. A process that was forked for a job calls, in this order:
   restrict_files(...)            where the kernel has Landlock
   load_filter(program)           the system calls; nothing after it can be undone
 
+Run as a program it puts up what stands without namespaces, and becomes another program: see `main`.
+
 Each raises OSError when it could not do its work: then the process must end without reading a job.
 """
 
@@ -21,6 +23,7 @@ import errno
 import os
 import resource
 import struct
+import sys
 from collections.abc import Iterable
 
 _USER, _MOUNTS, _PIDS, _NET = 0x10000000, 0x00020000, 0x20000000, 0x40000000
@@ -90,16 +93,23 @@ def bound(*, file_bytes: int, open_files: int, cpu_seconds: int, address_space: 
 
     No core is written, and no message queue can be made.
     """
-    limits = {
-        resource.RLIMIT_CORE: 0,
-        resource.RLIMIT_FSIZE: file_bytes,
-        resource.RLIMIT_NOFILE: open_files,
-        resource.RLIMIT_CPU: cpu_seconds,
-        resource.RLIMIT_MSGQUEUE: 0,
-    }
-    if address_space is not None:
-        limits[resource.RLIMIT_AS] = address_space
+    _limit(
+        {
+            resource.RLIMIT_CORE: 0,
+            resource.RLIMIT_FSIZE: file_bytes,
+            resource.RLIMIT_NOFILE: open_files,
+            resource.RLIMIT_CPU: cpu_seconds,
+            resource.RLIMIT_MSGQUEUE: 0,
+            resource.RLIMIT_AS: address_space,
+        }
+    )
+
+
+def _limit(limits: dict[int, int | None]) -> None:
+    """Set limits, hard and soft, where there is a number, and none above what holds already."""
     for kind, value in limits.items():
+        if value is None:
+            continue
         hard = resource.getrlimit(kind)[1]
         least = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(kind, (least, least))
@@ -235,3 +245,23 @@ def _checked(told: int, what: str) -> int:
         error = ctypes.get_errno()
         raise OSError(error, os.strerror(error), what)
     return told
+
+
+def main(arguments: list[str]) -> None:
+    """Become a program behind limits and a filter: for a machine where no box can be made.
+
+    `arguments` are the bounds of `bound` as numbers, with `-` for none, then the descriptor of the
+    filter, then the program and its arguments. The environment stays.
+    """
+    file_bytes, open_files, address_space, descriptor, *command = arguments
+    numbers = [None if text == "-" else int(text) for text in (file_bytes, open_files, address_space)]
+    kinds = (resource.RLIMIT_FSIZE, resource.RLIMIT_NOFILE, resource.RLIMIT_AS)
+    _limit({resource.RLIMIT_CORE: 0, **dict(zip(kinds, numbers, strict=True))})
+    with os.fdopen(int(descriptor), "rb") as file:
+        program = file.read()
+    load_filter(program)
+    os.execv(command[0], command)  # noqa: S606 - the program that was asked for
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import re
 import shutil
@@ -19,8 +20,10 @@ from ostiary.sandbox.isolation.cache import blocked, cache_folder, make_folder
 from ostiary.sandbox.isolation.cells import uid_range
 from ostiary.sandbox.isolation.cgroups import Place, find_place
 from ostiary.sandbox.isolation.seccomp import build_filter
+from ostiary.sandbox.isolation.syscalls import AUDIT
 
 _TIMEOUT: Final = 10
+_SET_SECCOMP, _FILTER_MODE = 22, 2
 _SETTINGS: Final = Path("/proc/sys")
 _NAMESPACES: Final = "user namespaces"
 
@@ -145,8 +148,7 @@ def _tried(bubblewrap: Layer, uids: range | None) -> tuple[Layer, Layer]:
     """Namespaces and seccomp, by starting a box in a box, and a box under a filter."""
     uid = uids[-1] if uids is not None else None
     if not bubblewrap.found:
-        why = "not tried without bubblewrap"
-        return _no_namespaces(why, ""), _no_seccomp(why)
+        return _no_namespaces("not tried without bubblewrap", ""), _seccomp_by_asking()
     box = [
         bubblewrap.path,
         "--unshare-all",
@@ -160,7 +162,7 @@ def _tried(bubblewrap: Layer, uids: range | None) -> tuple[Layer, Layer]:
     ]
     told = _run([*box, *box, bubblewrap.path, "--version"], uid)
     if told is None or told.returncode:
-        return _no_namespaces(*_why_no_namespaces(told.stderr if told else "")), _no_seccomp("not tried")
+        return _no_namespaces(*_why_no_namespaces(told.stderr if told else "")), _seccomp_by_asking()
     namespaces = Layer(name=_NAMESPACES, found=True)
     try:
         program = build_filter(arch=os.uname().machine, processes=True, sockets="none")
@@ -179,9 +181,21 @@ def _tried(bubblewrap: Layer, uids: range | None) -> tuple[Layer, Layer]:
     return namespaces, Layer(name="seccomp", found=True)
 
 
+def _seccomp_by_asking() -> Layer:
+    """Where no box can be started: whether the kernel says that it has filters, and we a table."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    architecture = os.uname().machine
+    if architecture not in AUDIT:
+        return _no_seccomp(f"no table of system calls for {architecture}")
+    mode: int = libc.prctl(_SET_SECCOMP, _FILTER_MODE, None, 0, 0)
+    if mode == -1 and ctypes.get_errno() == errno.EFAULT:  # it would read a filter, had it been given one
+        return Layer(name="seccomp", found=True)
+    return _no_seccomp("the kernel does not offer it")
+
+
 def _no_namespaces(why: str, remedy: str) -> Layer:
     loss = "code sees the files, processes and network of the host"
-    return Layer(name=_NAMESPACES, found=False, why=why, remedy=remedy or "see the other layers", loss=loss)
+    return Layer(name=_NAMESPACES, found=False, why=why, remedy=remedy, loss=loss)
 
 
 def _no_seccomp(why: str) -> Layer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 from pathlib import Path
@@ -10,9 +11,9 @@ from typing import Literal
 import msgspec
 
 from ostiary.errors import CallerFault
-from ostiary.sandbox.isolation import bubblewrap
+from ostiary.sandbox.isolation import bubblewrap, confine
 from ostiary.sandbox.isolation.box import Box
-from ostiary.sandbox.isolation.bubblewrap import Stream
+from ostiary.sandbox.isolation.bubblewrap import Stream, filled
 from ostiary.sandbox.isolation.cells import Cells
 from ostiary.sandbox.isolation.cgroups import Nursery
 from ostiary.sandbox.isolation.probe import Probed
@@ -78,22 +79,29 @@ class Walls(msgspec.Struct, frozen=True, kw_only=True):
         See `bubblewrap.start` for what it means for time and threads. Where there are no walls
         (`best-effort` on a machine without bubblewrap, or `none`) the program runs on the host itself,
         from the same root, in the host's root folder, with paths inside translated as `outside` has
-        them; what it starts before it is in its cgroup escapes that.
+        them; what it starts before it is in its cgroup escapes that. Its system calls are filtered
+        all the same where that is possible and wanted.
         """
         if self.program:
             if not self.filtered:
                 box = msgspec.structs.replace(box, seccomp=None)
             return bubblewrap.start(Path(self.program), box, stdin=stdin, stdout=stdout, stderr=stderr)
-        process: subprocess.Popen[bytes] = subprocess.Popen(  # noqa: S603 - the operator wants no walls
-            [outside(box, word) for word in box.command],
-            env=_bare_environment(box),
-            pass_fds=box.pass_fds,
-            stdin=stdin,
-            stdout=stdout,
-            stderr=stderr,
-            cwd="/",
-            **bubblewrap.identity(box),
-        )
+        command = [outside(box, word) for word in box.command]
+        with contextlib.ExitStack() as opened:
+            passed = [*box.pass_fds]
+            if self.filtered and box.seccomp is not None:
+                passed.append(filled(box.seccomp, opened))
+                command = [*_launcher(box, passed[-1]), *command]
+            process: subprocess.Popen[bytes] = subprocess.Popen(  # noqa: S603 - argv only, made here
+                command,
+                env=_bare_environment(box),
+                pass_fds=passed,
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                cwd="/",
+                **bubblewrap.identity(box),
+            )
         if box.cell is not None and box.cell.group is not None:
             box.cell.group.add(process.pid)
         return process
@@ -108,6 +116,15 @@ class Walls(msgspec.Struct, frozen=True, kw_only=True):
             return b""
         allowed = processes and (self.bounded or not code)
         return build_filter(arch=os.uname().machine, processes=allowed, sockets=sockets)
+
+
+def _launcher(box: Box, descriptor: int) -> list[str]:
+    """What puts up the walls that need no box: the interpreter of the root with our own file as text."""
+    source = Path(confine.__file__).read_text(encoding="utf-8")
+    bounds = (
+        "-" if value is None else str(value) for value in (box.file_bytes, box.open_files, box.address_space)
+    )
+    return [box.root.path + box.root.python, "-I", "-S", "-c", source, *bounds, str(descriptor)]
 
 
 def _bare_environment(box: Box) -> dict[str, str]:
