@@ -108,9 +108,9 @@ def test_landlock_keeps_files_closed_that_the_mounts_would_give(standing: Standi
 def test_what_is_left_open_by_landlock_works(standing: Standing) -> None:
     code = """
 import subprocess
-open('/work/a', 'w').write('x')
+open('a', 'w').write('x')
 open('/dev/null', 'w').write('x')
-print(subprocess.run(['/bin/python3', '-c', 'print(open("/work/a").read())'], capture_output=True).stdout)
+print(subprocess.run(['/bin/python3', '-c', 'print(open("a").read())'], capture_output=True).stdout)
 """
     if not standing.walls.bounded:
         missing("without a cgroup no child can be started")
@@ -150,7 +150,7 @@ resource.setrlimit(resource.RLIMIT_NOFILE, (65, 65))
 
 
 def test_one_job_leaves_nothing_to_the_next(standing: Standing) -> None:
-    code = "import os; print(os.listdir('/work'), os.listdir('/tmp')); open('/work/x', 'w')"
+    code = "import os; print(os.listdir('/work'), os.listdir('/tmp')); open('x', 'w')"
 
     assert [confined(standing, code, "landlock").out for _ in range(2)] == ["[] []\n"] * 2
 

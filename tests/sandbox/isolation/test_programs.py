@@ -22,7 +22,7 @@ print('imported')
 """
 PROGRAMS = {
     "threads": "import concurrent.futures as f; print(sum(f.ThreadPoolExecutor(8).map(abs, range(100))))",
-    "a database": "import sqlite3; print(sqlite3.connect('/work/a.db').execute('select 4950').fetchone()[0])",
+    "a database": "import sqlite3; print(sqlite3.connect('a.db').execute('select 4950').fetchone()[0])",
     "an event loop": """
 import asyncio
 async def main():
@@ -105,7 +105,7 @@ def test_uv_runs_in_a_box_and_asks_its_interpreter(standing: Standing) -> None:
     done = standing.run(
         "",
         root=root,
-        command=(root.programs[0], "venv", "--offline", "--no-config", "--python", root.python, "/work/made"),
+        command=(root.programs[0], "venv", "--offline", "--no-config", "--python", root.python, "made"),
         environment={"HOME": "/tmp", "UV_CACHE_DIR": "/tmp/cache"},
         seccomp=standing.walls.filter(processes=True, sockets="loopback", code=False),
     )
