@@ -13,7 +13,7 @@ from ostiary.servers.core.context import CallContext, Caller
 from ostiary.servers.core.fault import INVALID_PARAMS, InputNeeded, RpcFault
 from ostiary.servers.core.method import perform
 from ostiary.servers.core.question import Answers, Question
-from ostiary.servers.core.seal import Seal, State, requests
+from ostiary.servers.core.seal import Known, Seal, requests
 from ostiary.servers.core.server import Server
 from ostiary.servers.core.session import Session
 from ostiary.wire import answers
@@ -53,23 +53,28 @@ class LegacyLine:
 
 
 class ModernLine:
-    """The exchange of a request without a session: questions end its round."""
+    """The exchange of a request without a session: questions end its round.
 
-    __slots__ = ("_channel", "_state")
+    `used` are the answers that its handler has asked for: what the next round needs again.
+    """
 
-    def __init__(self, channel: Channel, state: State) -> None:
+    __slots__ = ("_channel", "_known", "used")
+
+    def __init__(self, channel: Channel, known: Known) -> None:
+        self.used: Known = {}
         self._channel = channel
-        self._state = state
+        self._known = known
 
     def notify(self, method: str, params: Json) -> None:
         self._channel.tell(notification(method, params))
 
     async def ask(self, questions: Mapping[str, Question]) -> Answers:
-        known = self._state.answers
-        missing = {key: one.request() for key, one in questions.items() if key not in known}
+        found = {key: self._known[key] for key in questions if key in self._known}
+        self.used |= found
+        missing = {key: one.request() for key, one in questions.items() if key not in found}
         if missing:
             raise InputNeeded(missing)
-        return {key: known[key] for key in questions}
+        return found
 
     def let_go(self) -> None:
         """There is no coming back on this era."""
@@ -84,19 +89,14 @@ async def answer(
         params = _params(message)
         meta = as_object(params.get("_meta")) or {}
         if isinstance(within, Session):
-            line: LegacyLine | ModernLine = LegacyLine(channel, within)
-            state = State()
-        else:
-            state = within.open(message, caller.owner)
-            line = ModernLine(channel, state)
-        context = CallContext(caller, line, meta)
-        try:
+            context = CallContext(caller, LegacyLine(channel, within), meta)
             result = await perform(server, message.method, params, context)
-        except InputNeeded as needed:
-            if isinstance(within, Session):
-                raise
-            asked = State(tuple(needed.questions), state.answers)
-            result = requests(needed.questions, within.close(asked, message, caller.owner))
+        else:
+            line = ModernLine(channel, within.open(message, caller.owner))
+            try:
+                result = await perform(server, message.method, params, CallContext(caller, line, meta))
+            except InputNeeded as needed:
+                result = requests(needed.questions, within.close(line.used, message, caller.owner))
         return answers.result(request, server.finished(result, caller)), 200
     except RpcFault as fault:
         status = STATUS_OF_ERROR.get(fault.code, 200) if caller.modern else 200

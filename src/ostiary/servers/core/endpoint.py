@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from ostiary.proxy.bridge.outlet import JSON
-from ostiary.proxy.exchange import ClientRequest, Head, Header, Responder
+from ostiary.proxy.exchange import ClientRequest, Head, Header, Responder, nothing
 from ostiary.servers.core.call import answer, id_of
 from ostiary.servers.core.channel import Channel
 from ostiary.servers.core.context import LEVELS, Caller
@@ -56,7 +56,7 @@ class EndpointLimits(msgspec.Struct, frozen=True):
 
     `session_idle` ends sessions in which nothing happens. After `patience` the answer to a legacy
     tool call becomes a stream that can be resumed: what takes long must not be lost with a
-    connection. At 0 it always is one.
+    connection. At 0 every answer is one.
     """
 
     max_working: int = 64
@@ -183,7 +183,7 @@ class Endpoint:
         elif "modern" in eras:
             self._modern(messages[0], request, responder, owner)
         else:
-            self._legacy(messages, request, responder, owner)
+            self._legacy(messages, request, responder, owner, batch=isinstance(read, tuple))
 
     def _may_batch(self, request: ClientRequest, owner: str) -> bool:
         """Whether this is of a session of the one revision that has batches."""
@@ -239,7 +239,13 @@ class Endpoint:
     # --- legacy ---------------------------------------------------------------------------------
 
     def _legacy(
-        self, messages: Sequence[Message], request: ClientRequest, responder: Responder, owner: str
+        self,
+        messages: Sequence[Message],
+        request: ClientRequest,
+        responder: Responder,
+        owner: str,
+        *,
+        batch: bool,
     ) -> None:
         first = messages[0]
         if first.kind == "request" and first.method == "initialize":
@@ -257,7 +263,7 @@ class Endpoint:
         if not asked:
             _accept(responder)
             return
-        self._requests(asked, session, responder, plain=_plain(request), single=len(messages) == 1)
+        self._requests(asked, session, responder, plain=_plain(request), batch=batch)
 
     def _initialize(self, message: Message, responder: Responder, owner: str) -> None:
         wanted = message.params.get("protocolVersion")
@@ -267,13 +273,13 @@ class Endpoint:
         _whole(responder, 200, body, _of(session))
 
     def _requests(
-        self, asked: Sequence[Message], session: Session, responder: Responder, *, plain: bool, single: bool
+        self, asked: Sequence[Message], session: Session, responder: Responder, *, plain: bool, batch: bool
     ) -> None:
         """Answer the requests of one POST, on one channel."""
-        calls = any(message.method == "tools/call" for message in asked)
-        name = session.next_name() if calls and session.revision >= RESUMABLE_SINCE and not plain else ""
+        long = not self._limits.patience or any(message.method == "tools/call" for message in asked)
+        name = session.next_name() if long and session.revision >= RESUMABLE_SINCE and not plain else ""
         channel = Channel(
-            responder, name=name, headers=_of(session), expected=len(asked), batch=not single, plain=plain
+            responder, name=name, headers=_of(session), expected=len(asked), batch=batch, plain=plain
         )
         if name:
             session.keep(channel)
@@ -305,8 +311,9 @@ class Endpoint:
             capabilities=session.capabilities,
             log_level=session.log_level,
         )
-        task = session.tasks[key] = self._run(message, caller, channel, session)
-        task.add_done_callback(lambda _: session.tasks.pop(key, None))
+        session.tasks[key] = self._run(
+            message, caller, channel, session, lambda: session.tasks.pop(key, None)
+        )
 
     # --- work -----------------------------------------------------------------------------------
 
@@ -319,27 +326,45 @@ class Endpoint:
         return answers.error(message.id, BUSY, "the server is busy with other calls; try again later")
 
     def _run(
-        self, message: Message, caller: Caller, channel: Channel, within: Session | Seal
+        self,
+        message: Message,
+        caller: Caller,
+        channel: Channel,
+        within: Session | Seal,
+        over: Callable[[], object] = nothing,
     ) -> asyncio.Task[None]:
+        """Work on a request. Before its answer goes out, its place is free again and `over` is told.
+
+        One that was cancelled has got no answer, and gets none.
+        """
         works = message.method in WORK
         self._working += works
-        task = self._loop.create_task(self._answer(message, caller, channel, within))
+        settled = False
+
+        def settle(body: bytes | None, status: int) -> None:
+            nonlocal settled
+            if not settled:
+                settled = True
+                self._working -= works
+                over()
+                channel.answer(body, status)
+
+        async def work() -> None:
+            try:
+                body, status = await answer(self._server, message, caller, channel, within)
+            except asyncio.CancelledError:
+                settle(None, 200)
+                raise
+            settle(body, status)
+
+        def ended(task: asyncio.Task[None]) -> None:
+            self._tasks.discard(task)
+            settle(None, 200)  # cancelled before its first step
+
+        task = self._loop.create_task(work())
         self._tasks.add(task)
-        task.add_done_callback(lambda _: self._over(task, channel, works=works))
+        task.add_done_callback(ended)
         return task
-
-    async def _answer(
-        self, message: Message, caller: Caller, channel: Channel, within: Session | Seal
-    ) -> None:
-        body, status = await answer(self._server, message, caller, channel, within)
-        channel.answer(body, status)
-
-    def _over(self, task: asyncio.Task[None], channel: Channel, *, works: bool) -> None:
-        """A request is over. One that was cancelled has got no answer, and gets none."""
-        self._tasks.discard(task)
-        self._working -= works
-        if task.cancelled():
-            channel.answer(None)
 
 
 def _of(session: Session) -> tuple[Header, ...]:

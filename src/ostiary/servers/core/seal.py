@@ -1,8 +1,8 @@
-"""What a tool remembers between the rounds of a modern request, carried by the client under a seal.
+"""What is known between the rounds of a modern request, carried by the client under a seal.
 
-The state names the questions that were asked and holds the answers so far. Its seal binds it to
-the request that it belongs to, to the owner and to a time, so that an answer counts only where
-its question was put, and no state serves another call.
+The state holds the answers that were used so far. Its seal binds it to the request that it belongs
+to, to the owner and to a time, so that no state serves another call. Answers are material and no
+permission: a client may give one before it was asked, just as it may ask itself.
 """
 
 from __future__ import annotations
@@ -27,17 +27,14 @@ MAX_STATE = 256 * 1024
 _TAG = 32
 
 
-class State(msgspec.Struct, frozen=True):
-    """`asked` are the keys of open questions, `answers` what is known."""
-
-    asked: tuple[str, ...] = ()
-    answers: dict[str, dict[str, object]] = {}
+Known = dict[str, dict[str, object]]
+"""Answers of the client by the key of their question."""
 
 
 class _Sealed(msgspec.Struct, frozen=True):
     until: float
     binding: str
-    state: State
+    known: Known
 
 
 class Seal:
@@ -50,29 +47,35 @@ class Seal:
         self._encode = msgspec.json.Encoder().encode
         self._decode = msgspec.json.Decoder(_Sealed).decode
 
-    def close(self, state: State, message: Message, owner: str) -> str:
+    def close(self, known: Known, message: Message, owner: str) -> str:
         """The `requestState` of a result. Raises RpcFault when it would be too large."""
-        sealed = self._encode(_Sealed(self._clock() + VALID_FOR, _binding(message, owner), state))
+        sealed = self._encode(_Sealed(self._clock() + VALID_FOR, _binding(message, owner), known))
         if len(sealed) > MAX_STATE:
             raise RpcFault(INVALID_PARAMS, f"the answers are over {MAX_STATE} bytes")
         return base64.urlsafe_b64encode(self._tag(sealed) + sealed).decode("ascii")
 
-    def open(self, message: Message, owner: str) -> State:
-        """The state that a request brings back, with the answers that came now; empty without one.
+    def open(self, message: Message, owner: str) -> Known:
+        """What a request brings of earlier rounds, and the answers that came now.
 
-        Raises RpcFault where it is not what was handed out for this very request.
+        What is not an object is no answer. Raises RpcFault where the state is not one that was
+        handed out for this very request.
         """
+        known = self._earlier(message, owner)
+        given = as_object(message.params.get("inputResponses")) or {}
+        return known | {
+            key: dict(one) for key, value in given.items() if (one := as_object(value)) is not None
+        }
+
+    def _earlier(self, message: Message, owner: str) -> Known:
         brought = message.params.get("requestState")
         if not isinstance(brought, str):
-            return State()
-        known = self._read(brought)
-        if known is None or known.binding != _binding(message, owner):
+            return {}
+        sealed = self._read(brought)
+        if sealed is None or sealed.binding != _binding(message, owner):
             raise RpcFault(INVALID_PARAMS, "`requestState` is not one that was given for this request")
-        if known.until < self._clock():
+        if sealed.until < self._clock():
             raise RpcFault(INVALID_PARAMS, "`requestState` has expired; call again without it")
-        given = as_object(message.params.get("inputResponses")) or {}
-        fresh = {key: dict(answer) for key in known.state.asked if (answer := as_object(given.get(key)))}
-        return State((), {**known.state.answers, **fresh})
+        return sealed.known
 
     def _read(self, brought: str) -> _Sealed | None:
         try:
