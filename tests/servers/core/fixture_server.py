@@ -235,8 +235,10 @@ async def confirmed(arguments: Arguments, context: CallContext) -> ToolResult:
     return said("state-ok")
 
 
-for _name in ("test_input_required_result_request_state", "test_input_required_result_tampered_state"):
-    TOOLS.append(Tool(name=_name, handler=confirmed, description="asks in rounds"))
+TOOLS.extend(
+    Tool(name=name, handler=confirmed, description="asks in rounds")
+    for name in ("test_input_required_result_request_state", "test_input_required_result_tampered_state")
+)
 
 
 @tool("asks in rounds")
