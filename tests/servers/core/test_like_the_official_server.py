@@ -138,7 +138,7 @@ class Side:
         connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=5)
         about = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
         try:
-            connection.request("POST", "/mcp", json.dumps(message), about | headers)
+            connection.request("POST", "/mcp", json.dumps(message), {**about, **headers})
             response = connection.getresponse()
             body = response.read()
         except TimeoutError:

@@ -20,7 +20,7 @@ HEAVY = (
     "starlette",
     "typer",
 )
-ALLOWED = frozenset({"ostiary", "msgspec", "jsonschema_rs", "httptools", "uvloop"})
+ALLOWED = frozenset({"ostiary", "msgspec", "typing_extensions", "jsonschema_rs", "httptools", "uvloop"})
 """What may be loaded beside the standard library."""
 
 LISTING = """

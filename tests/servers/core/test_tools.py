@@ -161,7 +161,7 @@ def test_a_handler_that_fails_tells_the_client_only_what_was_written_for_it(
         raise CallerFault("there is no such file", hint="list them first")
 
     async def breaks(arguments: dict[str, Any], context: CallContext) -> ToolResult:
-        raise ValueError("/root/secret is missing")
+        raise ValueError("/home/ada/secret is missing")
 
     async def protests(arguments: dict[str, Any], context: CallContext) -> ToolResult:
         raise RpcFault(-32602, "not so", {"why": "because"})
@@ -181,7 +181,7 @@ def test_a_handler_that_fails_tells_the_client_only_what_was_written_for_it(
 
     with caplog.at_level(logging.ERROR):
         within(main)
-    assert "/root/secret is missing" in caplog.text
+    assert "/home/ada/secret is missing" in caplog.text
 
 
 def test_a_result_that_breaks_its_output_schema_is_found_while_debugging() -> None:

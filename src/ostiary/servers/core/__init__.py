@@ -8,8 +8,9 @@ Read in this order:
   `catalogue` `schema`   the same by name, compiled; arguments are checked before a handler sees them
   `method`      what each method does
   `call` `seal`   one request under work; what a modern client carries from round to round
-  `channel` `session` `listener`   answers and streams, legacy sessions, who hears of changes
-  `endpoint`    the whole as streamable HTTP without sockets; `stdio` and `upstream` build on it
+  `channel` `session` `of_session` `listener`   answers and streams, legacy sessions, who hears of changes
+  `work`        how much goes on at once, and what happens when it is over
+  `endpoint` `reply`   the whole as streamable HTTP without sockets; `stdio`, `http` and `upstream` use it
 
 Promises: a request that is not read strictly reaches no handler. Arguments that do not fit the
 schema reach none either. A client learns of a failure what its author wrote for it, never a
