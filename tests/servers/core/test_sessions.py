@@ -258,15 +258,24 @@ def test_sessions_are_bounded_and_an_idle_one_makes_room() -> None:
     within(main)
 
 
-def test_sessions_end_when_nothing_happens_in_them() -> None:
+def test_a_session_ends_when_nothing_happens_in_it_for_an_hour() -> None:
     async def main() -> None:
-        client = Client(server(Held()), EndpointLimits(session_idle=0))
+        held, over = Held(), []
+        client = Client(server(held), ended=lambda owner, name: over.append(name))
         await client.initialize()
-        former = client.session
+        quiet = client.session
         await client.initialize()
-        assert (await client.post(request("ping"))).result == {}
-        client.session = former
+        busy = client.begin(call("held"))
+        await held.started.wait()
+        for session in client.endpoint._sessions:
+            session.used -= 3_601
+        assert (await client.post(request("ping", number=2))).result == {}, "a call runs in it"
+        held.go.set()
+        await busy.done.wait()
+        client.session = quiet
         assert (await client.post(request("ping"))).status == 404
+        assert quiet is not None
+        assert over == [quiet.decode()]
 
     within(main)
 
@@ -305,5 +314,95 @@ def test_a_log_level_is_kept_for_the_session() -> None:
         assert not (await client.post(call("talk"))).streams
         wrong = await client.post(request("logging/setLevel", {"level": "loud"}))
         assert wrong.error["code"] == -32602
+
+    within(main)
+
+
+def test_who_begins_many_sessions_ends_none_of_others() -> None:
+    async def main() -> None:
+        client = Client(server(Held()), EndpointLimits(max_sessions=2))
+        client.owner = "alice"
+        await client.initialize()
+        first = client.session
+        client.owner = "bob"
+        for _ in range(3):
+            await client.initialize()
+        client.owner, client.session = "alice", first
+        assert (await client.post(request("ping"))).result == {}
+
+    within(main)
+
+
+def test_a_session_is_refused_where_all_are_in_use() -> None:
+    async def main() -> None:
+        client = Client(server(Held()), EndpointLimits(max_sessions=1))
+        await client.initialize()
+        stream = client.listen()
+        params = {
+            "protocolVersion": LEGACY[-1],
+            "capabilities": {},
+            "clientInfo": {"name": "t", "version": "1"},
+        }
+        refused = await client.post(request("initialize", params))
+        assert (refused.status, refused.error["code"]) == (503, 4429)
+        assert not stream.done.is_set()
+        stream.leave()
+        assert (await client.post(request("initialize", params))).status == 200
+
+    within(main)
+
+
+def test_a_stream_that_has_not_begun_cannot_be_resumed() -> None:
+    async def main() -> None:
+        held = Held()
+        client = Client(server(held), EndpointLimits(patience=60))
+        await client.initialize()
+        reply = client.begin(call("held"))
+        await held.started.wait()
+        assert client.listen((b"last-event-id", b"s1.0")).status == 400
+        held.go.set()
+        await reply.done.wait()
+        assert reply.said == "at last"
+
+    within(main)
+
+
+def test_a_batch_is_no_way_around_the_newest_revision() -> None:
+    async def main() -> None:
+        client = Client(server(Held()))
+        await client.initialize("2025-03-26")
+        batch = [modern(request("tools/list", number=number)) for number in (1, 2)]
+        reply = await client.post(
+            batch, (b"mcp-protocol-version", b"2026-07-28"), (b"mcp-method", b"tools/list")
+        )
+        assert (reply.status, reply.error["code"]) == (400, -32600)
+
+    within(main)
+
+
+def test_a_handler_that_is_broken_off_from_within_is_answered() -> None:
+    async def main() -> None:
+        async def breaks(arguments: dict[str, Any], context: CallContext) -> ToolResult:
+            raise asyncio.CancelledError
+
+        client = Client(Server("s", "1", tools=[Tool(name="breaks", handler=breaks)]))
+        await client.initialize()
+        assert (await client.post(call("breaks"))).error["message"] == "the call was broken off"
+
+    within(main)
+
+
+@pytest.mark.parametrize("value", [{1, 2}, "\ud800", object()])
+def test_a_result_that_json_cannot_hold_is_an_error(value: object) -> None:
+    async def main() -> None:
+        async def odd(arguments: dict[str, Any], context: CallContext) -> ToolResult:
+            return ToolResult([text("x")], structured={"value": value})
+
+        client = Client(Server("s", "1", tools=[Tool(name="odd", handler=odd)]))
+        reply = await client.post(modern(call("odd")))
+        if isinstance(value, set):
+            assert reply.result["structuredContent"] == {"value": [1, 2]}
+        else:
+            assert reply.error == {"code": -32603, "message": "the result cannot be written as JSON"}
 
     within(main)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 
 import msgspec
@@ -10,7 +11,7 @@ from ostiary.proxy.bridge.conversation import STATUS_OF_ERROR
 from ostiary.servers.core.channel import Channel
 from ostiary.servers.core.content import Json
 from ostiary.servers.core.context import CallContext, Caller
-from ostiary.servers.core.fault import INVALID_PARAMS, InputNeeded, RpcFault
+from ostiary.servers.core.fault import INTERNAL, INVALID_PARAMS, InputNeeded, RpcFault
 from ostiary.servers.core.method import perform
 from ostiary.servers.core.question import Answers, Question
 from ostiary.servers.core.seal import Known, Seal, requests
@@ -18,6 +19,8 @@ from ostiary.servers.core.server import Server
 from ostiary.servers.core.session import Session
 from ostiary.wire import answers
 from ostiary.wire.message import Message, MessageId, as_object
+
+log = logging.getLogger("ostiary.servers")
 
 _encode = msgspec.json.Encoder().encode
 _plainly = msgspec.json.Decoder().decode
@@ -97,7 +100,7 @@ async def answer(
                 result = await perform(server, message.method, params, CallContext(caller, line, meta))
             except InputNeeded as needed:
                 result = requests(needed.questions, within.close(line.used, message, caller.owner))
-        return answers.result(request, server.finished(result, caller)), 200
+        return _written(request, server.finished(result, caller)), 200
     except RpcFault as fault:
         status = STATUS_OF_ERROR.get(fault.code, 200) if caller.modern else 200
         return answers.error(request, fault.code, fault.message, fault.data), status
@@ -108,6 +111,15 @@ def id_of(message: Message) -> MessageId:
     if message.id is None:
         raise ValueError("only requests have an id")
     return message.id
+
+
+def _written(request: MessageId, result: Json) -> bytes:
+    """A response. Raises RpcFault where the result holds what JSON has no word for."""
+    try:
+        return answers.result(request, result)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        log.exception("a result cannot be written")
+        raise RpcFault(INTERNAL, "the result cannot be written as JSON") from error
 
 
 def _params(message: Message) -> Mapping[str, object]:

@@ -46,7 +46,6 @@ class Channel:
         self.name = name
         self.ended = False
         self.on_gone: Callback = nothing  # when the client goes away first
-        self.on_end: Callback = nothing
         self._headers = headers
         self._expected = expected
         self._plain = plain
@@ -57,8 +56,14 @@ class Channel:
         self._streams = False
         self._paused = False
         self._timer: asyncio.TimerHandle | None = None
+        self._opening: asyncio.TimerHandle | None = None
         self._responder: Responder | None = None
         self._attach(responder)
+
+    @property
+    def resumable(self) -> bool:
+        """Whether a client may have got an event id."""
+        return bool(self.name) and self._streams
 
     @property
     def attached(self) -> bool:
@@ -97,9 +102,22 @@ class Channel:
         if self._streams or self._plain or self.ended:
             return
         self._streams = True
+        self._open_no_more()
         self._start()
         if self.name:
             self._write(b"id: %s\nretry: %d\ndata: \n\n" % (self._event_id(0), RETRY_MS))
+
+    def open_after(self, seconds: float) -> None:
+        """Begin the stream when the answer has not come by then; at 0 now."""
+        if seconds > 0:
+            self._opening = asyncio.get_running_loop().call_later(seconds, self.open)
+        else:
+            self.open()
+
+    def _open_no_more(self) -> None:
+        if self._opening is not None:
+            self._opening.cancel()
+            self._opening = None
 
     def tell(self, message: bytes) -> None:
         """Send a notification if it can be sent now."""
@@ -181,7 +199,7 @@ class Channel:
 
     def _whole(self, message: bytes, status: int) -> None:
         self.ended = True
-        self.on_end()
+        self._open_no_more()
         responder = self._responder
         self._detach()
         if responder is not None:
@@ -191,11 +209,11 @@ class Channel:
             responder.finish()
 
     def _finish(self) -> None:
-        if self._batch is not None and not self._streams:
+        if self._batch and not self._streams:
             self._whole(b"[" + b",".join(self._batch) + b"]", 200)
             return
         self.ended = True
-        self.on_end()
+        self._open_no_more()
         responder = self._responder
         self._detach()
         if responder is None:

@@ -13,7 +13,7 @@ import msgspec
 
 from ostiary.proxy.exchange import ClientRequest, Header, Responder
 from ostiary.servers.core.call import id_of
-from ostiary.servers.core.channel import Channel
+from ostiary.servers.core.channel import KEEP_ALIVE, Channel
 from ostiary.servers.core.context import LEVELS, Caller
 from ostiary.servers.core.fault import BUSY, INVALID_PARAMS, INVALID_REQUEST
 from ostiary.servers.core.listener import Listeners
@@ -175,7 +175,7 @@ class Endpoint:
     def _may_batch(self, request: ClientRequest, owner: str) -> bool:
         """Whether this is of a session of the one revision that has batches."""
         name = request.header(SESSION_HEADER)
-        if name is None:
+        if name is None or is_modern(request):
             return False
         session = self._sessions.find(name.decode("latin-1"), owner, self._loop.time())
         return session is not None and session.revision == BATCHES
@@ -215,6 +215,7 @@ class Endpoint:
             whole(responder, 200, refused)
             return
         channel = Channel(responder, plain=STREAM not in accepted(request))
+        channel.open_after(KEEP_ALIVE)
         channel.on_gone = self._work.begin(message, caller, channel, self._seal).cancel
 
     def _listen(self, message: Message, responder: Responder, owner: str) -> None:
@@ -256,6 +257,11 @@ class Endpoint:
         wanted = message.params.get("protocolVersion")
         revision = str(wanted) if wanted in LEGACY_VERSIONS else LEGACY_VERSIONS[-1]
         session = self._sessions.begin(owner, revision, message.params, self._loop.time())
+        if session is None:
+            refuse(
+                responder, 503, BUSY, "the server is busy with other sessions; try again later", message.id
+            )
+            return
         body = answers.result(id_of(message), self._server.initialized(revision))
         whole(responder, 200, body, _of(session))
 
@@ -270,11 +276,7 @@ class Endpoint:
         )
         if name:
             session.keep(channel)
-            if self._limits.patience > 0:
-                timer = self._loop.call_later(self._limits.patience, channel.open)
-                channel.on_end = timer.cancel
-            else:
-                channel.open()
+        channel.open_after(self._limits.patience if name else KEEP_ALIVE)
         for message in asked:
             self._request(message, session, channel)
 
@@ -298,9 +300,12 @@ class Endpoint:
             capabilities=session.capabilities,
             log_level=session.log_level,
         )
-        session.tasks[key] = self._work.begin(
-            message, caller, channel, session, lambda: session.tasks.pop(key, None)
-        )
+
+        def over() -> None:
+            del session.tasks[key]
+            session.used = self._loop.time()
+
+        session.tasks[key] = self._work.begin(message, caller, channel, session, over)
 
 
 def _of(session: Session) -> tuple[Header, ...]:

@@ -58,7 +58,7 @@ class Session:
         """Go on with the stream that an event id belongs to; False where there is none."""
         name, _, number = event_id.rpartition(".")
         channel = self._channels.get(name)
-        if channel is None or not number.isascii() or not number.isdigit():
+        if channel is None or not channel.resumable or not number.isascii() or not number.isdigit():
             return False
         channel.resume(responder, int(number[:9]))
         return True
@@ -150,18 +150,26 @@ class Sessions:
     def __iter__(self) -> Iterator[Session]:
         return iter(list(self._by_name.values()))
 
-    def begin(self, owner: str, revision: str, params: Json, now: float) -> Session:
-        """A new session under a name that cannot be guessed."""
+    def begin(self, owner: str, revision: str, params: Json, now: float) -> Session | None:
+        """A new session under a name that cannot be guessed; None where there is no room.
+
+        Room is made by a session in which nothing goes on: one of this owner if there is one, so that
+        nobody who begins many ends those of others.
+        """
         self.expire(now)
         if len(self._by_name) >= self._most:
-            waiting = (one for one in self._by_name.values() if one.idle)
-            self.end(next(waiting, next(iter(self._by_name.values()))))
+            idle = [one for one in self._by_name.values() if one.idle]
+            leaving = next((one for one in idle if one.owner == owner), idle[0] if idle else None)
+            if leaving is None:
+                return None
+            self.end(leaving)
         session = Session(secrets.token_urlsafe(24), owner, revision, params, now)
         self._by_name[session.name] = session
         return session
 
     def find(self, name: str, owner: str, now: float) -> Session | None:
         """The session `name`, if it is this owner's: to anybody else it does not exist."""
+        self.expire(now)
         session = self._by_name.get(name)
         if session is None or session.owner != owner:
             return None

@@ -9,7 +9,7 @@ from ostiary.proxy.exchange import nothing
 from ostiary.servers.core.call import answer
 from ostiary.servers.core.channel import Channel
 from ostiary.servers.core.context import Caller
-from ostiary.servers.core.fault import BUSY
+from ostiary.servers.core.fault import BUSY, INTERNAL
 from ostiary.servers.core.method import WORK
 from ostiary.servers.core.seal import Seal
 from ostiary.servers.core.server import Server
@@ -64,8 +64,11 @@ class Work:
             try:
                 body, status = await answer(self._server, message, caller, channel, within)
             except asyncio.CancelledError:
-                settle(None, 200)
-                raise
+                if task.cancelling():
+                    settle(None, 200)
+                    raise
+                # Something else that the handler waited for was cancelled: nobody withdrew this.
+                body, status = answers.error(message.id, INTERNAL, "the call was broken off"), 200
             settle(body, status)
 
         def ended(task: asyncio.Task[None]) -> None:
