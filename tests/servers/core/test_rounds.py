@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -96,6 +97,20 @@ def test_a_state_serves_only_the_request_that_it_was_given_for() -> None:
         client.owner = "alice"
         right = await round_of(client, state, name=accept("Ada"))
         assert list(right.result["inputRequests"]) == ["colour"]
+
+    within(main)
+
+
+def test_what_a_state_holds_cannot_be_changed() -> None:
+    async def main() -> None:
+        client = asking()
+        first = (await round_of(client)).result
+        second = (await round_of(client, first["requestState"], name=accept("Ada"))).result
+        sealed = base64.urlsafe_b64decode(second["requestState"])
+        assert b'"Ada"' in sealed
+        changed = base64.urlsafe_b64encode(sealed.replace(b'"Ada"', b'"Eve"')).decode()
+        reply = await round_of(client, changed, colour=accept("red"))
+        assert reply.error["code"] == -32602
 
     within(main)
 

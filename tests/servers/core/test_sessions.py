@@ -149,6 +149,9 @@ def test_a_client_that_goes_away_has_not_cancelled_and_fetches_its_answer() -> N
         twice = client.listen((b"last-event-id", reply.ids[-1].encode()))
         await twice.done.wait()
         assert twice.messages == again.messages
+        nothing = client.listen((b"last-event-id", again.ids[-1].encode()))
+        await nothing.done.wait()
+        assert nothing.messages == []
         assert client.listen((b"last-event-id", b"s99.1")).status == 400
 
     within(main)

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 MINIMAL = Path(__file__).parent / "minimal_server.py"
 HEAVY = (
     "anyio",
@@ -47,7 +49,17 @@ def test_the_start_of_a_stdio_server_loads_nothing_heavy() -> None:
     assert foreign <= ALLOWED, foreign
 
 
-def test_a_stdio_server_answers_its_first_list_and_leaves_with_its_client() -> None:
+def of_the_page(folder: Path) -> Path:
+    """The server that the documentation shows."""
+    page = (Path(__file__).parents[3] / "docs/explanation/server-core.md").read_text()
+    program = folder / "greeter.py"
+    program.write_text(page.partition("```python\n")[2].partition("```")[0])
+    return program
+
+
+@pytest.mark.parametrize("which", ["minimal", "documented"])
+def test_a_stdio_server_answers_its_first_list_and_leaves_with_its_client(which: str, tmp_path: Path) -> None:
+    program = MINIMAL if which == "minimal" else of_the_page(tmp_path)
     asked = [
         {
             "jsonrpc": "2.0",
@@ -65,7 +77,7 @@ def test_a_stdio_server_answers_its_first_list_and_leaves_with_its_client() -> N
     lines = "".join(json.dumps(message) + "\n" for message in asked)
 
     done = subprocess.run(
-        [sys.executable, str(MINIMAL)], input=lines, capture_output=True, text=True, timeout=30, check=True
+        [sys.executable, str(program)], input=lines, capture_output=True, text=True, timeout=30, check=True
     )
 
     answers = [json.loads(line) for line in done.stdout.splitlines()]
