@@ -108,3 +108,23 @@ def test_what_is_said_while_the_gate_has_paused_comes_when_it_goes_on() -> None:
         await upstream.close()
 
     within(main)
+
+
+def test_what_is_cancelled_at_once_never_begins() -> None:
+    async def main() -> None:
+        ran: list[bool] = []
+
+        async def note(arguments, context) -> ToolResult:
+            ran.append(True)
+            return ToolResult()
+
+        upstream = BuiltinUpstream(Server("s", "1", tools=[Tool(name="note", handler=note)]))
+        cancelled, kept = Taken(), Taken()
+        upstream.send(asked(modern(call("note"))), cancelled).cancel()
+        upstream.send(asked(modern(call("note"))), kept)
+        await kept.done.wait()
+        assert ran == [True]
+        assert cancelled.status == 0
+        await upstream.close()
+
+    within(main)
