@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -86,9 +87,13 @@ def test_two_tools_with_one_name_are_refused() -> None:
         Server("s", "1", tools=[execute(), Tool(name="x", handler=echo, aliases=(Alias(name="execute"),))])
 
 
-def test_a_schema_that_refers_elsewhere_is_refused() -> None:
-    with pytest.raises(CallerFault, match="unusable schema"):
-        Server("s", "1", tools=[Tool(name="x", handler=echo, input_schema={"$ref": "http://127.0.0.1:9/s"})])
+def test_a_schema_that_refers_elsewhere_is_refused(tmp_path: Path) -> None:
+    """Even to a file that could be read."""
+    other = tmp_path / "other.json"
+    other.write_text('{"type": "object"}')
+    for place in (other.as_uri(), "http://127.0.0.1:9/schema"):
+        with pytest.raises(CallerFault, match="unusable schema"):
+            Server("s", "1", tools=[Tool(name="x", handler=echo, input_schema={"$ref": place})])
 
 
 @pytest.mark.parametrize("version", [*LEGACY, "modern"])
