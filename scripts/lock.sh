@@ -6,8 +6,9 @@ cd "$(dirname "$0")/.."
 compile=(.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes
   --no-emit-index-url --no-emit-find-links --no-header "$@")
 
-"${compile[@]}" pyproject.toml --output-file requirements/runtime.lock
 "${compile[@]}" requirements/build.in --output-file requirements/build.lock
+# Both need `packaging`, and one environment holds both.
+"${compile[@]}" pyproject.toml --constraints requirements/build.lock --output-file requirements/runtime.lock
 # What `make run` installs: the program, and what `ostiary demo` talks to.
 "${compile[@]}" pyproject.toml --extra demo --constraints requirements/runtime.lock \
   --output-file requirements/demo.lock
@@ -22,8 +23,11 @@ compile=(.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --ge
 "${compile[@]}" requirements/gateways1.in --output-file requirements/gateways1.lock
 "${compile[@]}" requirements/gateways2.in --output-file requirements/gateways2.lock
 
+# What code that nobody trusts may import: part of the program, since users fetch exactly these.
+"${compile[@]}" --no-build requirements/wheels.in --output-file src/ostiary/sandbox/packages/wheels.lock
+
 # Hold back nothing silently: a lock that names a host is a lock for one network.
-if grep -nE 'https?://|--index-url|--find-links' requirements/*.lock; then
+if grep -nE 'https?://|--index-url|--find-links' requirements/*.lock src/ostiary/sandbox/packages/wheels.lock; then
   echo "lock: a host name got into a lock file" >&2
   exit 1
 fi
