@@ -75,7 +75,24 @@ def test_too_many_requirements_are_refused() -> None:
         merge([f"a{number}" for number in range(MAX_REQUIREMENTS + 1)])
 
 
-PIECES = ["a", "A.b", "[x]", ">=1", "==2.*", ",<3", " ", ";", "python_version", "'3'", "@", "/", "-", "\n", "://x", "("]
+PIECES = [
+    "a",
+    "A.b",
+    "[x]",
+    ">=1",
+    "==2.*",
+    ",<3",
+    " ",
+    ";",
+    "python_version",
+    "'3'",
+    "@",
+    "/",
+    "-",
+    "\n",
+    "://x",
+    "(",
+]
 
 
 @given(st.one_of(st.text(max_size=60), st.lists(st.sampled_from(PIECES), max_size=8).map("".join)))

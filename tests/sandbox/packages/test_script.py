@@ -114,14 +114,21 @@ def test_a_script_may_name_the_index_where_the_operator_allows_it(lines: list[st
 
 
 def test_two_indexes_are_refused_even_where_one_is_allowed() -> None:
-    lines = ["[[tool.uv.index]]", 'url = "https://a.example"', "[[tool.uv.index]]", 'url = "https://b.example"']
+    lines = [
+        "[[tool.uv.index]]",
+        'url = "https://a.example"',
+        "[[tool.uv.index]]",
+        'url = "https://b.example"',
+    ]
 
     with pytest.raises(PackageFault, match="exactly one index"):
         read_script(block(*lines), allow_index=True)
 
 
 def test_a_script_for_another_python_is_refused() -> None:
-    with pytest.raises(PackageFault, match=r"requires Python '>=3\.13', and this engine runs Python 3\.11\.7"):
+    with pytest.raises(
+        PackageFault, match=r"requires Python '>=3\.13', and this engine runs Python 3\.11\.7"
+    ):
         check_python(">=3.13", "3.11.7")
 
 
