@@ -11,7 +11,7 @@ from typing import Annotated, Protocol, cast
 import typer
 import typer.main
 
-from ostiary.cli import approvals, audit, demo, doctor, pins, policy, scan_tools, status, stop
+from ostiary.cli import approvals, audit, demo, doctor, pins, policy, sandbox, scan_tools, status, stop
 from ostiary.cli.completion import ProxyCommand, RunPythonCommand
 from ostiary.cli.examples import teach
 from ostiary.cli.proxy import main as run_proxy
@@ -35,6 +35,7 @@ app.add_typer(stop.app, name="stop")
 app.add_typer(pins.app, name="pins")
 servers = typer.Typer(no_args_is_help=True, help="Run a server that comes with Ostiary, behind a gate.")
 app.add_typer(servers, name="run")
+app.add_typer(sandbox.app, name="sandbox")
 READER_GONE = 141
 """Exit status when whoever reads our output went away: what a shell shows for SIGPIPE."""
 

@@ -89,6 +89,10 @@ EXAMPLES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = MappingProxyType(
             ("what the server offers now", "ostiary pins diff --server web -- ./server"),
         ),
         "pins accept": (("one tool as it is now", "ostiary pins accept fetch --server web -- ./server"),),
+        "sandbox prepare": (
+            ("fetch what runs may import", "ostiary sandbox prepare"),
+            ("for another Python", "ostiary sandbox prepare --python /usr/bin/python3.12"),
+        ),
         "scan-tools": (
             ("print a first policy", "ostiary scan-tools -- ./server"),
             ("write one", "ostiary scan-tools -o first.yaml -- ./server"),

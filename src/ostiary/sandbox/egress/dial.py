@@ -6,7 +6,7 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Iterable
 from ipaddress import ip_address
-from ssl import SSLContext
+from ssl import SSLCertVerificationError, SSLContext
 
 from ostiary.arguments.address import Address
 from ostiary.sandbox.egress.head import Refused
@@ -75,6 +75,8 @@ async def connect(
                         server_hostname=place.host if ssl is not None else None,
                         limit=CHUNK,
                     )
+                except SSLCertVerificationError:
+                    raise Refused(502, f"{place} shows a certificate that is not trusted") from None
                 except OSError:  # SSLError is one, too
                     continue
     except TimeoutError:

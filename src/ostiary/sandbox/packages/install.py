@@ -1,0 +1,230 @@
+"""Running the resolver: uv behind walls, with the index as its only way out."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from ostiary.errors import GatewayFault
+from ostiary.sandbox.egress import relay
+from ostiary.sandbox.isolation.box import Bind, Box
+from ostiary.sandbox.isolation.cells import Cell, running
+from ostiary.sandbox.isolation.root import Root
+from ostiary.sandbox.isolation.seccomp import build_filter
+from ostiary.sandbox.isolation.walls import Walls
+from ostiary.sandbox.packages.fault import PackageFault
+from ostiary.sandbox.packages.mirror import Amounts, Mirror
+from ostiary.sandbox.packages.store import Bounds, measure
+from ostiary.sandbox.packages.target import Target
+from ostiary.sandbox.packages.web import Web
+
+MIB: Final = 1 << 20
+MAX_OUTPUT: Final = 8_192
+"""Characters of the resolver's text that are told."""
+_MEMORY: Final = 1_024 * MIB
+_TASKS: Final = 256
+_LOOK_S: Final = 0.25
+_TRIES: Final = 100
+_TRY_S: Final = 0.01
+_IN, _OUT = "/given", "/made"
+_COLOURS: Final = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_INNER: Final = re.compile(r"http://(?:127\.0\.0\.1:[0-9]+|\{relay\})/simple/")
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """What to install. `lock` is the text of a lock file with digests; then exactly that is installed."""
+
+    target: Target
+    requirements: tuple[str, ...] = ()
+    lock: str = ""
+
+
+class Installer(msgspec.Struct, frozen=True, kw_only=True):
+    """Installs wheels into a folder. `root` holds a Python and, as its first program, uv."""
+
+    walls: Walls
+    root: Root
+    budget_s: float = 180.0
+    amounts: Amounts = Amounts()
+    bounds: Bounds = Bounds()
+    spent: list[Cell] = msgspec.field(default_factory=list[Cell])
+
+    async def install(self, order: Order, web: Web, draft: Path) -> Path:
+        """Install below `draft`, a folder of this order alone, and return where.
+
+        When this returns or raises nothing runs any more that could write there.
+
+        Raises:
+            PackageFault: with the resolver's text when it finds no way, or takes or makes too much.
+            GatewayFault: when it cannot be started.
+        """
+        await asyncio.to_thread(self.give_back)
+        cell = self.walls.cells.take()
+        mirror = Mirror(web, self.amounts, uid=cell.uid)
+        try:
+            given, made = await asyncio.to_thread(self._lay_out, draft, order, cell)
+            await mirror.start(given / "index.sock")
+            text = await self._run(self._box(order, given, made, cell), draft / "output", made, web, mirror)
+        finally:
+            await mirror.close()
+            self.spent.append(cell)
+        await _until_ended(cell)
+        if text is not None:
+            raise PackageFault("the packages cannot be installed", output=text)
+        return made / "site"
+
+    def give_back(self) -> None:
+        """Free the cells in which nothing is left. One whose dead are not collected yet waits."""
+        self.spent[:] = [cell for cell in self.spent if not self.walls.cells.give_back(cell)]
+
+    def _lay_out(self, draft: Path, order: Order, cell: Cell) -> tuple[Path, Path]:
+        """What the resolver is given, and the folder in which it works."""
+        given, made = draft / "given", draft / "made"
+        given.mkdir(mode=0o755)
+        made.mkdir(mode=0o700)
+        (given / "relay.py").write_bytes(Path(relay.__file__).read_bytes())
+        (given / "wheels.lock").write_text(order.lock)
+        for path in given.iterdir():
+            path.chmod(0o644)
+        given.chmod(0o755)
+        if cell.uid:
+            os.chown(made, cell.uid, cell.uid)
+        if cell.group is not None:
+            cell.group.set(memory=_MEMORY, processes=_TASKS)
+        return given, made
+
+    def _box(self, order: Order, given: Path, made: Path, cell: Cell) -> Box:
+        walled = bool(self.walls.program)
+        inside, outside = (_IN, _OUT) if walled else (str(given), str(made))
+        root = "" if walled else self.root.path
+        uv, python = root + self.root.programs[0], root + self.root.python
+        return Box(
+            command=(
+                self.root.python, "-I", f"{inside}/relay.py", f"{inside}/index.sock", "--", uv,
+                *_arguments(order, python, inside, outside),
+            ),
+            root=self.root,
+            binds=(Bind(str(given), _IN), Bind(str(made), _OUT, writable=True)),
+            environment=_environment(outside),
+            seccomp=_filter() if walled else None,
+            cell=cell,
+        )  # fmt: skip
+
+    async def _run(self, box: Box, output: Path, made: Path, web: Web, mirror: Mirror) -> str | None:
+        """None when it went well, else what is to be told."""
+        with output.open("wb") as sink:
+            # From this thread: the box dies with the thread that starts it.
+            process = self.walls.start(box, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink)
+        try:
+            cut = await self._wait(process, made)
+        finally:
+            process.kill()
+            if box.cell is not None and box.cell.group is not None:
+                box.cell.group.kill()
+            await asyncio.to_thread(process.wait)
+        if cut:
+            return cut
+        if process.returncode == 0:
+            return None
+        said = await asyncio.to_thread(_read_end, output)
+        hidden = ((str(output.parent), "…"), (self.root.path, ""))
+        return _told(said, web.index.url, mirror.troubles, hidden)
+
+    async def _wait(self, process: subprocess.Popen[bytes], made: Path) -> str:
+        """Wait for its end; empty unless it had to be cut short."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self.budget_s
+        ended = asyncio.Event()
+        descriptor = os.pidfd_open(process.pid)
+        loop.add_reader(descriptor, ended.set)
+        try:
+            while loop.time() < deadline:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(ended.wait(), min(_LOOK_S, deadline - loop.time()))
+                if ended.is_set():
+                    return ""
+                size, files = await asyncio.to_thread(measure, made)
+                if size > 2 * self.bounds.bytes or files > 2 * self.bounds.files:  # with the cache
+                    return f"the packages hold more than {self.bounds.bytes // MIB} MiB"
+        finally:
+            loop.remove_reader(descriptor)
+            os.close(descriptor)
+        return f"the packages could not be resolved and fetched within {self.budget_s:g} s"
+
+
+def _filter() -> bytes:
+    """No code of a package runs here, so new processes (uv asks Python what it is) need no bound."""
+    return build_filter(arch=os.uname().machine, processes=True, sockets="loopback")
+
+
+def _arguments(order: Order, python: str, given: str, made: str) -> Sequence[str]:
+    common = (
+        "pip", "install", "--target", f"{made}/site", "--python", python, "--no-build", "--no-config",
+        "--no-progress", "--color", "never", "--default-index", "http://{relay}/simple/",
+        "--keyring-provider", "disabled", "--link-mode", "hardlink",
+    )  # fmt: skip
+    if order.target.platform:
+        minor = ".".join(order.target.python.split(".")[:2])
+        common += ("--python-platform", order.target.platform, "--python-version", minor)
+    else:
+        common += ("--compile-bytecode",)
+    if order.lock:
+        return (*common, "--no-deps", "--require-hashes", "--requirements", f"{given}/wheels.lock")
+    return (*common, "--", *order.requirements)
+
+
+def _environment(made: str) -> dict[str, str]:
+    return {
+        "PATH": "/usr/bin:/bin",
+        "HOME": f"{made}/home",
+        "LANG": "C.UTF-8",
+        "TMPDIR": made,
+        "UV_CACHE_DIR": f"{made}/cache",
+        "UV_PYTHON_DOWNLOADS": "never",
+        "UV_HTTP_RETRIES": "1",
+        "UV_CONCURRENT_DOWNLOADS": "8",
+        "NO_PROXY": "127.0.0.1",
+    }
+
+
+def _read_end(path: Path) -> str:
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 4 * MAX_OUTPUT))
+        return file.read(4 * MAX_OUTPUT).decode("utf-8", errors="replace")
+
+
+def _told(said: str, url: str, troubles: Sequence[str], hidden: Sequence[tuple[str, str]]) -> str:
+    """What the resolver said, as if it had spoken with the index itself, and what went wrong there."""
+    text = _INNER.sub(url, _COLOURS.sub("", said))
+    for secret, shown in hidden:
+        text = text.replace(secret, shown)
+    text = "".join(char for char in text if char.isprintable() or char == "\n").strip()
+    lines = [f"index: {trouble}" for trouble in dict.fromkeys(troubles)][:5]
+    return "\n".join([*lines, text])[:MAX_OUTPUT]
+
+
+async def _until_ended(cell: Cell) -> None:
+    """Wait until nothing of the resolver can write any more. Raises GatewayFault when that never is."""
+    for _ in range(_TRIES):
+        if cell.uid is None or not await asyncio.to_thread(_is_alive, cell.uid):
+            return
+        await asyncio.sleep(_TRY_S)
+    raise GatewayFault("the resolver cannot be ended: a process of it still runs")
+
+
+def _is_alive(uid: int) -> bool:
+    """Whether a process of this user still runs; one that only waits to be collected does not."""
+    for pid in running(uid):
+        with contextlib.suppress(OSError):
+            stat = Path("/proc", str(pid), "stat").read_text()
+            if stat.rpartition(")")[2].split()[0] not in {"Z", "X"}:
+                return True
+    return False
