@@ -39,8 +39,8 @@ def prepare(
     """Fetch what an engine needs, so that no run has to.
 
     Builds the file system that runs see, and fetches numpy, pandas, httpx and requests exactly as
-    this version of Ostiary locks them. The only step that uses the network on its own. What is there
-    already is left as it is.
+    this version of Ostiary locks them. Only this step fetches them, and what is there already is
+    left as it is.
 
     A password for the index belongs into OSTIARY_INDEX_URL, where other users do not see it.
 

@@ -59,10 +59,10 @@ def read_index(
             wrong with it may be what is secret in it.
     """
     try:
+        _check_plain(url)  # before it is split, which drops some of what it refuses
         parts = urlsplit(url)
         plain = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl().rstrip("/") + "/"
         _place(plain)
-        _check_plain(plain)
         user, password = unquote(parts.username or ""), unquote(parts.password or "")
     except (ValueError, ArgumentError):
         raise CallerFault(

@@ -16,7 +16,7 @@ import msgspec
 from ostiary.errors import GatewayFault
 from ostiary.sandbox.egress import relay
 from ostiary.sandbox.isolation.box import Bind, Box
-from ostiary.sandbox.isolation.cells import Cell, running
+from ostiary.sandbox.isolation.cells import Cell
 from ostiary.sandbox.isolation.root import Root
 from ostiary.sandbox.isolation.seccomp import build_filter
 from ostiary.sandbox.isolation.walls import Walls
@@ -32,8 +32,6 @@ MAX_OUTPUT: Final = 8_192
 _MEMORY: Final = 1_024 * MIB
 _TASKS: Final = 256
 _LOOK_S: Final = 0.25
-_TRIES: Final = 100
-_TRY_S: Final = 0.01
 _IN, _OUT = "/given", "/made"
 _COLOURS: Final = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _INNER: Final = re.compile(r"http://(?:127\.0\.0\.1:[0-9]+|\{relay\})/simple/")
@@ -55,7 +53,6 @@ class Installer(msgspec.Struct, frozen=True, kw_only=True):
     budget_s: float = 180.0
     amounts: Amounts = Amounts()
     bounds: Bounds = Bounds()
-    spent: list[Cell] = msgspec.field(default_factory=list[Cell])
 
     async def install(self, order: Order, web: Web, draft: Path) -> Path:
         """Install below `draft`, a folder of this order alone, and return where.
@@ -66,24 +63,22 @@ class Installer(msgspec.Struct, frozen=True, kw_only=True):
             PackageFault: with the resolver's text when it finds no way, or takes or makes too much.
             GatewayFault: when it cannot be started.
         """
-        await asyncio.to_thread(self.give_back)
-        cell = self.walls.cells.take()
-        mirror = Mirror(web, self.amounts, uid=cell.uid)
+        cell = await asyncio.to_thread(self.walls.cells.take)
+        mirror = Mirror(web, self.amounts, uid=cell.uid, aliases=order.target.aliases)
         try:
             given, made = await asyncio.to_thread(self._lay_out, draft, order, cell)
             await mirror.start(given / "index.sock")
-            text = await self._run(self._box(order, given, made, cell), draft / "output", made, web, mirror)
+            said = await self._run(self._box(order, given, made, cell), draft / "output", made)
         finally:
             await mirror.close()
-            self.spent.append(cell)
-        await _until_ended(cell)
-        if text is not None:
-            raise PackageFault("the packages cannot be installed", output=text)
+            ended = await asyncio.to_thread(self.walls.cells.give_back, cell)
+        if not ended:
+            raise GatewayFault("the resolver cannot be ended: a process of it still runs")
+        if said is not None:
+            hidden = ((str(draft), "…"), (self.root.path, ""))
+            told = _told(said, web.index.url, mirror.troubles, hidden)
+            raise PackageFault("the packages cannot be installed", output=told)
         return made / "site"
-
-    def give_back(self) -> None:
-        """Free the cells in which nothing is left. One whose dead are not collected yet waits."""
-        self.spent[:] = [cell for cell in self.spent if not self.walls.cells.give_back(cell)]
 
     def _lay_out(self, draft: Path, order: Order, cell: Cell) -> tuple[Path, Path]:
         """What the resolver is given, and the folder in which it works."""
@@ -116,10 +111,11 @@ class Installer(msgspec.Struct, frozen=True, kw_only=True):
             environment=_environment(outside),
             seccomp=_filter() if walled else None,
             cell=cell,
+            file_bytes=self.bounds.bytes,
         )  # fmt: skip
 
-    async def _run(self, box: Box, output: Path, made: Path, web: Web, mirror: Mirror) -> str | None:
-        """None when it went well, else what is to be told."""
+    async def _run(self, box: Box, output: Path, made: Path) -> str | None:
+        """None when it went well, else what the resolver said. Raises PackageFault when it was cut short."""
         with output.open("wb") as sink:
             # From this thread: the box dies with the thread that starts it.
             process = self.walls.start(box, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink)
@@ -131,12 +127,8 @@ class Installer(msgspec.Struct, frozen=True, kw_only=True):
                 box.cell.group.kill()
             await asyncio.to_thread(process.wait)
         if cut:
-            return cut
-        if process.returncode == 0:
-            return None
-        said = await asyncio.to_thread(_read_end, output)
-        hidden = ((str(output.parent), "…"), (self.root.path, ""))
-        return _told(said, web.index.url, mirror.troubles, hidden)
+            raise PackageFault(cut)
+        return None if process.returncode == 0 else await asyncio.to_thread(_read_end, output)
 
     async def _wait(self, process: subprocess.Popen[bytes], made: Path) -> str:
         """Wait for its end; empty unless it had to be cut short."""
@@ -153,7 +145,7 @@ class Installer(msgspec.Struct, frozen=True, kw_only=True):
                     return ""
                 size, files = await asyncio.to_thread(measure, made)
                 if size > 2 * self.bounds.bytes or files > 2 * self.bounds.files:  # with the cache
-                    return f"the packages hold more than {self.bounds.bytes // MIB} MiB"
+                    return f"the packages hold more than {self.bounds}"
         finally:
             loop.remove_reader(descriptor)
             os.close(descriptor)
@@ -209,22 +201,3 @@ def _told(said: str, url: str, troubles: Sequence[str], hidden: Sequence[tuple[s
     text = "".join(char for char in text if char.isprintable() or char == "\n").strip()
     lines = [f"index: {trouble}" for trouble in dict.fromkeys(troubles)][:5]
     return "\n".join([*lines, text])[:MAX_OUTPUT]
-
-
-async def _until_ended(cell: Cell) -> None:
-    """Wait until nothing of the resolver can write any more. Raises GatewayFault when that never is."""
-    for _ in range(_TRIES):
-        if cell.uid is None or not await asyncio.to_thread(_is_alive, cell.uid):
-            return
-        await asyncio.sleep(_TRY_S)
-    raise GatewayFault("the resolver cannot be ended: a process of it still runs")
-
-
-def _is_alive(uid: int) -> bool:
-    """Whether a process of this user still runs; one that only waits to be collected does not."""
-    for pid in running(uid):
-        with contextlib.suppress(OSError):
-            stat = Path("/proc", str(pid), "stat").read_text()
-            if stat.rpartition(")")[2].split()[0] not in {"Z", "X"}:
-                return True
-    return False

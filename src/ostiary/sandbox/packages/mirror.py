@@ -12,7 +12,7 @@ import contextlib
 import hashlib
 import os
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
@@ -56,11 +56,20 @@ class _NotServed(Exception):
 class Mirror:
     """Serves one resolution. `uid` is the only user whose processes may connect, or None for any.
 
-    `troubles` are the reasons for which something was not served, for a person.
+    `troubles` are the reasons for which something was not served, for a person. `aliases` as in
+    `target.Target`.
     """
 
-    def __init__(self, web: Web, amounts: Amounts | None = None, *, uid: int | None = None) -> None:
+    def __init__(
+        self,
+        web: Web,
+        amounts: Amounts | None = None,
+        *,
+        uid: int | None = None,
+        aliases: Iterable[tuple[str, str]] = (),
+    ) -> None:
         self._web = web
+        self._aliases = tuple(aliases)
         self._amounts = amounts or Amounts()
         self._uid = uid
         self._files: list[File] = []
@@ -135,6 +144,7 @@ class Mirror:
             elif not found:
                 raise _NotServed(404, f"the index has no project `{project}`")
         first = len(self._files)
+        found = [_aliased(file, self._aliases) for file in found]
         self._files += found
         served = ((file, f"/files/{number}/{file.name}") for number, file in enumerate(found, first))
         return write_page(project, served)
@@ -190,6 +200,14 @@ class Mirror:
 def _check_digest(file: File, digest: str) -> None:
     if file.sha256 and digest != file.sha256:
         raise WebError(f"{file.name} is not what the index says it is: its digest differs")
+
+
+def _aliased(file: File, aliases: tuple[tuple[str, str], ...]) -> File:
+    """The file with the platform tag by which the resolver knows its platform."""
+    for theirs, known in aliases:
+        if file.name.endswith(f"-{theirs}.whl"):
+            return msgspec.structs.replace(file, name=file.name.replace(f"-{theirs}.whl", f"-{known}.whl"))
+    return file
 
 
 def _in_folders(folders: tuple[str, ...], project: str) -> list[File]:

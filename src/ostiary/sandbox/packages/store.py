@@ -33,6 +33,9 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     files: int = 50_000
     kept: int = 8_192 * MIB
 
+    def __str__(self) -> str:
+        return f"{self.bytes // MIB} MiB or {self.files} files"
+
 
 class Store:
     """Entries below `folder`. Several processes may use one folder. Every method blocks."""
@@ -146,8 +149,7 @@ def seal(folder: Path, bounds: Bounds) -> int:
         if not regular and not stat.S_ISDIR(state.st_mode):
             raise PackageFault(f"a package holds a link or a device, which no wheel has: {path.name!r}")
         if size > bounds.bytes or files > bounds.files:
-            most = f"{bounds.bytes // MIB} MiB or {bounds.files} files"
-            raise PackageFault(f"the packages hold more than {most}")
+            raise PackageFault(f"the packages hold more than {bounds}")
         if ours:
             os.chown(path, 0, 0, follow_symlinks=False)
         path.chmod(0o444 if regular else 0o755)
