@@ -32,12 +32,13 @@ NOT_RUN = {
     ("run", "python"),
     ("run",),
     ("demo",),
+    ("sandbox",),
     ("approvals", "init"),
     ("approvals", "resolve"),
     ("approvals", "watch"),
 }
-"""The first runs until its client leaves, the second has a test of its own, and the others ask a
-person, at a terminal. Their lines are only parsed."""
+"""The gates run until their client leaves, the demo has a test of its own, `sandbox` fetches packages,
+and the others ask a person, at a terminal. Their lines are only parsed."""
 
 
 @cache

@@ -7,11 +7,13 @@ import os
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from ostiary.cli.options import Format, FormatOption, StateOption, print_json
+from ostiary.cli.printable import printable_lines
+from ostiary.errors import CallerFault
 
 app = typer.Typer(no_args_is_help=True, help="Make ready what runs of code need.")
 
@@ -46,35 +48,45 @@ def prepare(
 
     Exit status: 0 done, 2 could not run.
     """
+    if index_url is not None and "@" in index_url:
+        raise CallerFault(
+            "--index-url must not carry credentials", hint="put the whole address into OSTIARY_INDEX_URL"
+        )
+    made = _prepare(engine, python or Path(sys.executable), index_url)
+    if format_ is Format.json:
+        print_json({"v": 1, "engine": engine.value, **made})
+        return
+    for missing in made["missing"]:
+        typer.echo(f"without: {missing}", err=True)
+    typer.echo(f"{len(made['packages'])} packages for Python {made['python']}: {made['folder']}")
+    for package in made["packages"]:
+        typer.echo(f"  {package}")
+
+
+def _prepare(engine: Engine, python: Path, index_url: str | None) -> dict[str, Any]:
+    """Build and fetch, with what this machine has of walls: what is fetched is known by its digests."""
     from ostiary.sandbox.isolation.cache import cache_folder
     from ostiary.sandbox.isolation.probe import probe
     from ostiary.sandbox.isolation.root import build_root
     from ostiary.sandbox.isolation.walls import Walls
+    from ostiary.sandbox.packages.fault import PackageFault
     from ostiary.sandbox.packages.opening import open_supply
 
-    if index_url is not None and "@" in index_url:
-        raise typer.BadParameter("--index-url must not carry credentials; use OSTIARY_INDEX_URL")
-    interpreter = python or Path(sys.executable)
     cache = cache_folder(os.environ)
     walls = Walls.decide("best-effort", probe(os.environ))
-    root = build_root(cache, interpreter)
-    supply = open_supply(os.environ, walls, cache, interpreter, index_url=index_url)
-    ready = asyncio.run(supply.prepare(engine.value))
-    if format_ is Format.json:
-        print_json(
-            {
-                "v": 1,
-                "engine": engine.value,
-                "python": root.version,
-                "folder": ready.folder,
-                "packages": list(ready.packages),
-                "missing": list(walls.report.missing),
-            }
-        )
-        return
-    for missing in walls.report.missing:
-        typer.echo(f"without: {missing}", err=True)
-    typer.echo(f"Python {root.version}: {root.path}")
-    typer.echo(f"{len(ready.packages)} packages: {ready.folder}")
-    for package in ready.packages:
-        typer.echo(f"  {package}")
+    root = build_root(cache, python)
+    supply = open_supply(os.environ, walls, cache, python, index_url=index_url)
+    try:
+        ready = asyncio.run(supply.prepare(engine.value))
+    except PackageFault as fault:
+        if fault.output:
+            typer.echo(printable_lines(fault.output), err=True)
+        raise
+    finally:
+        walls.cells.close()
+    return {
+        "python": root.version,
+        "folder": ready.folder,
+        "packages": list(ready.packages),
+        "missing": list(walls.report.missing),
+    }

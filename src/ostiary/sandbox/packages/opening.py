@@ -14,7 +14,7 @@ from ostiary.sandbox.isolation.walls import Walls
 from ostiary.sandbox.packages.fault import PackageFault
 from ostiary.sandbox.packages.index import Index, find_index
 from ostiary.sandbox.packages.install import Installer
-from ostiary.sandbox.packages.resolve import Packages
+from ostiary.sandbox.packages.resolve import HOW, NO_RESOLVER, Packages
 from ostiary.sandbox.packages.store import Store
 from ostiary.sandbox.packages.target import Target
 from ostiary.sandbox.packages.web import Web
@@ -45,7 +45,7 @@ class Supply(msgspec.Struct, frozen=True, kw_only=True):
     async def prepare(self, engine: str = "cpython") -> Environment:
         """Fetch the wheel set of this engine, unless it is there. Raises as `prepare_wheels`."""
         if self.installer is None:
-            raise PackageFault("uv is not installed", hint="install `ostiary[packages]`, or uv itself")
+            raise PackageFault(NO_RESOLVER, hint=HOW)
         return await prepare_wheels(self.store, self.targets[engine], Web(self.index), self.installer)
 
 

@@ -25,7 +25,8 @@ from ostiary.sandbox.runner import Environment
 AT_ONCE: Final = 2
 """Resolutions that run at one time; each owner has at most one of them."""
 _OPERATOR: Final = "operator"
-_NO_RESOLVER: Final = "this server cannot fetch packages: uv is not installed"
+NO_RESOLVER: Final = "packages cannot be fetched here: uv is not installed"
+HOW: Final = "install `ostiary[packages]`, or uv itself"
 
 
 class Packages:
@@ -82,7 +83,7 @@ class Packages:
 
     async def _make(self, key: str, order: Order, index: Index, owner: str) -> Environment:
         if self._installer is None:
-            raise PackageFault(_NO_RESOLVER, hint="install `ostiary[packages]`, or uv itself")
+            raise PackageFault(NO_RESOLVER, hint=HOW)
         async with self._lock("key", key):
             found = await asyncio.to_thread(self._store.find, key)  # made while this one waited
             if found is not None:
