@@ -23,7 +23,7 @@ from ostiary.sandbox.isolation.probe import probe
 from ostiary.sandbox.isolation.walls import Walls
 from ostiary.sandbox.packages.install import Installer
 from ostiary.sandbox.packages.opening import Supply, find_uv, open_supply
-from tests.needs import missing, needs_program
+from tests.needs import missing, needs_bubblewrap
 
 TIME = (2026, 1, 1, 0, 0, 0)
 Answer = tuple[int, dict[str, str], bytes]
@@ -144,7 +144,7 @@ def environ(cache: Path, level: str) -> dict[str, str]:
     """The environment of a server whose cache is `cache`; bubblewrap is found where tests have it."""
     given = {"PATH": os.environ["PATH"], "HOME": str(cache), "OSTIARY_CACHE_DIR": str(cache)}
     if level == "strict":
-        given["PATH"] = f"{needs_program('bwrap').parent}:{given['PATH']}"
+        given["PATH"] = needs_bubblewrap()
     return given
 
 

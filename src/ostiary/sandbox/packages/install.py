@@ -18,7 +18,6 @@ from ostiary.sandbox.egress import relay
 from ostiary.sandbox.isolation.box import Bind, Box
 from ostiary.sandbox.isolation.cells import Cell
 from ostiary.sandbox.isolation.root import Root
-from ostiary.sandbox.isolation.seccomp import build_filter
 from ostiary.sandbox.isolation.walls import Walls
 from ostiary.sandbox.packages.fault import PackageFault
 from ostiary.sandbox.packages.mirror import Amounts, Mirror
@@ -33,6 +32,17 @@ _MEMORY: Final = 1_024 * MIB
 _TASKS: Final = 256
 _LOOK_S: Final = 0.25
 _IN, _OUT = "/given", "/made"
+_ENVIRONMENT: Final = {
+    "PATH": "/usr/bin:/bin",
+    "HOME": f"{_OUT}/home",
+    "LANG": "C.UTF-8",
+    "TMPDIR": _OUT,
+    "UV_CACHE_DIR": f"{_OUT}/cache",
+    "UV_PYTHON_DOWNLOADS": "never",
+    "UV_HTTP_RETRIES": "1",
+    "UV_CONCURRENT_DOWNLOADS": "8",
+    "NO_PROXY": "127.0.0.1",
+}
 _COLOURS: Final = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _INNER: Final = re.compile(r"http://(?:127\.0\.0\.1:[0-9]+|\{relay\})/simple/")
 
@@ -97,19 +107,16 @@ class Installer(msgspec.Struct, frozen=True, kw_only=True):
         return given, made
 
     def _box(self, order: Order, given: Path, made: Path, cell: Cell) -> Box:
-        walled = bool(self.walls.program)
-        inside, outside = (_IN, _OUT) if walled else (str(given), str(made))
-        root = "" if walled else self.root.path
-        uv, python = root + self.root.programs[0], root + self.root.python
         return Box(
             command=(
-                self.root.python, "-I", f"{inside}/relay.py", f"{inside}/index.sock", "--", uv,
-                *_arguments(order, python, inside, outside),
+                self.root.python, "-I", f"{_IN}/relay.py", f"{_IN}/index.sock", "--",
+                self.root.programs[0], *_arguments(order, self.root.python),
             ),
             root=self.root,
             binds=(Bind(str(given), _IN), Bind(str(made), _OUT, writable=True)),
-            environment=_environment(outside),
-            seccomp=_filter() if walled else None,
+            environment=_ENVIRONMENT,
+            # No code of a package runs here, so new processes (uv asks Python what it is) need no bound.
+            seccomp=self.walls.filter(processes=True, sockets="loopback", code=False),
             cell=cell,
             file_bytes=self.bounds.bytes,
         )  # fmt: skip
@@ -152,14 +159,9 @@ class Installer(msgspec.Struct, frozen=True, kw_only=True):
         return f"the packages could not be resolved and fetched within {self.budget_s:g} s"
 
 
-def _filter() -> bytes:
-    """No code of a package runs here, so new processes (uv asks Python what it is) need no bound."""
-    return build_filter(arch=os.uname().machine, processes=True, sockets="loopback")
-
-
-def _arguments(order: Order, python: str, given: str, made: str) -> Sequence[str]:
+def _arguments(order: Order, python: str) -> Sequence[str]:
     common = (
-        "pip", "install", "--target", f"{made}/site", "--python", python, "--no-build", "--no-config",
+        "pip", "install", "--target", f"{_OUT}/site", "--python", python, "--no-build", "--no-config",
         "--no-progress", "--color", "never", "--default-index", "http://{relay}/simple/",
         "--keyring-provider", "disabled", "--link-mode", "hardlink",
     )  # fmt: skip
@@ -169,22 +171,8 @@ def _arguments(order: Order, python: str, given: str, made: str) -> Sequence[str
     else:
         common += ("--compile-bytecode",)
     if order.lock:
-        return (*common, "--no-deps", "--require-hashes", "--requirements", f"{given}/wheels.lock")
+        return (*common, "--no-deps", "--require-hashes", "--requirements", f"{_IN}/wheels.lock")
     return (*common, "--", *order.requirements)
-
-
-def _environment(made: str) -> dict[str, str]:
-    return {
-        "PATH": "/usr/bin:/bin",
-        "HOME": f"{made}/home",
-        "LANG": "C.UTF-8",
-        "TMPDIR": made,
-        "UV_CACHE_DIR": f"{made}/cache",
-        "UV_PYTHON_DOWNLOADS": "never",
-        "UV_HTTP_RETRIES": "1",
-        "UV_CONCURRENT_DOWNLOADS": "8",
-        "NO_PROXY": "127.0.0.1",
-    }
 
 
 def _read_end(path: Path) -> str:
