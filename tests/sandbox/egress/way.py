@@ -11,6 +11,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import uvloop
+
 from ostiary.sandbox.egress.caps import Caps
 from ostiary.sandbox.egress.places import Allowed
 from ostiary.sandbox.egress.proxy import EgressProxy, Passage
@@ -26,7 +28,7 @@ def run(main: Callable[[], Awaitable[Any]]) -> Any:
         async with asyncio.timeout(5):
             return await main()
 
-    return asyncio.run(bounded())
+    return uvloop.run(bounded())  # the loop that the program runs on
 
 
 async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -44,7 +46,7 @@ class Way:
         self.path = folder / "egress.sock"
         self.names: dict[str, list[str]] = {"open.example": ["127.0.0.1"]}
         self.asked: list[str] = []
-        self.passages: list[Passage] = []
+        self._passages: asyncio.Queue[Passage] = asyncio.Queue()
         self.came = 0
         self.port = 0
 
@@ -57,7 +59,11 @@ class Way:
 
     def record(self, passage: Passage) -> None:
         """Keep what was recorded."""
-        self.passages.append(passage)
+        self._passages.put_nowait(passage)
+
+    async def passage(self) -> Passage:
+        """The next connection that was recorded; a client can see its end before that."""
+        return await self._passages.get()
 
     @asynccontextmanager
     async def client(self) -> AsyncIterator[Streams]:

@@ -332,8 +332,7 @@ def test_a_cancelled_resolution_ends_the_resolver_and_leaves_nothing(cache: Path
             packages = open_test_supply(cache, level, index.url).packages()
             async with asyncio.TaskGroup() as group:
                 asking = group.create_task(ask(packages, "slow"))
-                while not index.asked:
-                    await asyncio.sleep(0)
+                await index.came.wait()
                 asking.cancel()
             assert asking.cancelled()
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import uvloop
 
 from ostiary.sandbox.isolation.probe import probe
 from ostiary.sandbox.isolation.walls import Walls
@@ -36,7 +37,7 @@ def run(main: Callable[[], Any], seconds: float = 30) -> Any:
         async with asyncio.timeout(seconds):
             return await main()
 
-    return asyncio.run(bounded())
+    return uvloop.run(bounded())  # the loop that the program runs on
 
 
 def wheel(
@@ -86,6 +87,7 @@ class Shelf:
         self.asked: list[str] = []
         self.projects: dict[str, list[dict[str, Any]]] = {}
         self.url = ""
+        self.came = asyncio.Event()
         self.hang = asyncio.Event()
         self.hangs_at = ""
 
@@ -116,6 +118,7 @@ class Shelf:
         """Answer one request."""
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         self.asked.append(head)
+        self.came.set()
         path = head.split(" ", 2)[1]
         if self.hangs_at and path.startswith(self.hangs_at):
             await self.hang.wait()
