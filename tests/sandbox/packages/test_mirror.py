@@ -6,9 +6,11 @@ import asyncio
 import contextlib
 import json
 import os
+import socket
 import ssl
 import subprocess
 import tempfile
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -275,6 +277,38 @@ def test_an_index_over_tls_must_show_a_certificate_for_its_name(
             server.close()
 
     assert outcome in run(main)
+
+
+def test_a_long_answer_over_tls_arrives_whole(tmp_path: Path) -> None:
+    """A server that is asked to close may be heard closing before its last bytes are read."""
+    context, authority = certified(tmp_path, "index.example")
+    size = 1_000_000
+    listener = socket.create_server(("127.0.0.1", 0))
+    sent = threading.Event()
+
+    def serve() -> None:
+        with listener, context.wrap_socket(listener.accept()[0], server_side=True) as client:
+            head = client.recv(65_536)
+            client.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % size + bytes(size))
+            sent.set()
+            if b"connection: close" not in head.lower():
+                client.recv(1)
+
+    async def find(name: str, port: int) -> list[str]:
+        return ["127.0.0.1"]
+
+    async def main() -> None:
+        url = f"https://index.example:{listener.getsockname()[1]}/simple/"
+        index = read_index(url, certificates=str(authority))
+        async with Web(index, find).get(url, "*/*", stray=False) as reply:
+            assert await asyncio.to_thread(sent.wait, 5)  # a slow reader: everything is on the way
+            got = sum([len(chunk) async for chunk in reply.chunks()])
+        assert got == size
+
+    server = threading.Thread(target=serve, daemon=True)
+    server.start()
+    run(main)
+    server.join(5)
 
 
 PROBE = """

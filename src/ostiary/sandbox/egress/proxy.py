@@ -17,7 +17,7 @@ from ostiary.sandbox.egress.caps import Caps
 from ostiary.sandbox.egress.dial import LookUp, connect, judge, look_up
 from ostiary.sandbox.egress.head import END, MAX_HEAD, Plain, Refused, Tunnel, read_head
 from ostiary.sandbox.egress.places import Allowed, find_entry
-from ostiary.sandbox.egress.pump import CHUNK, Meter, Passing
+from ostiary.sandbox.egress.pump import CHUNK, Meter, Passing, drop
 
 _ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 _CREDENTIALS = struct.Struct("3i")
@@ -91,7 +91,7 @@ class EgressProxy:
             await self._serve(reader, writer)
         finally:
             self._tasks.discard(task)
-            writer.transport.abort()
+            drop(writer)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         place, passing = "", Passing(self._meter, self._caps)
@@ -174,7 +174,7 @@ class EgressProxy:
                 client[1].write(_ESTABLISHED)
             await passing.both(client, server, body)
         finally:
-            server[1].transport.abort()
+            drop(server[1])
 
 
 def _unheard(passage: Passage) -> None:
@@ -205,8 +205,12 @@ async def _answer(writer: asyncio.StreamWriter, refusal: Refused) -> None:
 
 async def _finish(writer: asyncio.StreamWriter) -> None:
     """Let what was written get out, within a moment."""
-    with contextlib.suppress(OSError, TimeoutError):
+    try:
         async with asyncio.timeout(_LINGER_S):
             await writer.drain()
             writer.close()
             await writer.wait_closed()
+    except TimeoutError:
+        writer.transport.abort()
+    except OSError:
+        pass  # it went away by itself

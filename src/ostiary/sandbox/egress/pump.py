@@ -11,6 +11,12 @@ from ostiary.sandbox.egress.caps import Caps
 CHUNK = 65_536
 
 
+def drop(writer: asyncio.StreamWriter) -> None:
+    """End a connection now, unless it is ending already: asyncio cannot abort one that has ended."""
+    if not writer.is_closing():
+        writer.transport.abort()
+
+
 class Over(Exception):
     """More bytes, or more time without one, than the caps allow."""
 
@@ -61,7 +67,7 @@ class Passing:
         except (Over, OSError) as error:
             self.why = self.why or (str(error) if isinstance(error, Over) else "the connection broke")
             for writer in writers:
-                writer.transport.abort()
+                drop(writer)
 
     async def _up(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, body: int | None) -> None:
         left = body

@@ -21,6 +21,7 @@ import msgspec
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
 from ostiary.sandbox.egress.proxy import is_peer
+from ostiary.sandbox.egress.pump import drop
 from ostiary.sandbox.packages.pages import ACCEPT, JSON_TYPE, File, PageError, read_page, write_page
 from ostiary.sandbox.packages.web import CHUNK, Reply, Web, WebError
 
@@ -104,7 +105,7 @@ class Mirror:
             pass  # the resolver went away, or speaks no HTTP
         finally:
             self._tasks.discard(task)
-            writer.transport.abort()
+            drop(writer)
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         async with asyncio.timeout(_HEAD_S):
@@ -186,7 +187,7 @@ class Mirror:
             _check_digest(file, digest.hexdigest())
         except WebError as error:  # too late for another status: the resolver sees a broken transfer
             self.troubles.append(str(error))
-            writer.transport.abort()
+            drop(writer)
             return
         writer.write(held)
         await _finish(writer)

@@ -23,6 +23,7 @@ from ostiary.arguments.fault import ArgumentError
 from ostiary.sandbox.egress.dial import LookUp, connect, judge, look_up
 from ostiary.sandbox.egress.head import Refused
 from ostiary.sandbox.egress.places import HTTPS_PORT, Place, read_place
+from ostiary.sandbox.egress.pump import drop
 from ostiary.sandbox.packages.index import Index
 
 CHUNK: Final = 65_536
@@ -133,7 +134,7 @@ class Web(msgspec.Struct, frozen=True):
         except OSError:
             raise WebError(f"the connection to {place} broke") from None
         finally:
-            writer.transport.abort()
+            drop(writer)
 
     async def _addresses(self, place: Place, ours: bool) -> list[Address]:  # noqa: FBT001 - one caller
         if ours:
@@ -151,8 +152,7 @@ class Web(msgspec.Struct, frozen=True):
             f"user-agent: {_AGENT}",
             f"accept: {accept}",
             "accept-encoding: identity",
-            "connection: close",
-        ]
+        ]  # no `connection: close`: under uvloop the end of a TLS stream can overtake its last bytes
         if ours and (self.index.user or self.index.password):
             secret = f"{self.index.user}:{self.index.password}".encode()
             lines.append(f"authorization: Basic {base64.b64encode(secret).decode()}")
