@@ -12,7 +12,6 @@ from typing import Annotated, Any
 import typer
 
 from ostiary.cli.options import Format, FormatOption, StateOption, print_json
-from ostiary.cli.printable import printable_lines
 from ostiary.errors import CallerFault
 
 app = typer.Typer(no_args_is_help=True, help="Make ready what runs of code need.")
@@ -69,7 +68,6 @@ def _prepare(engine: Engine, python: Path, index_url: str | None) -> dict[str, A
     from ostiary.sandbox.isolation.probe import probe
     from ostiary.sandbox.isolation.root import build_root
     from ostiary.sandbox.isolation.walls import Walls
-    from ostiary.sandbox.packages.fault import PackageFault
     from ostiary.sandbox.packages.opening import open_supply
 
     cache = cache_folder(os.environ)
@@ -78,10 +76,6 @@ def _prepare(engine: Engine, python: Path, index_url: str | None) -> dict[str, A
     supply = open_supply(os.environ, walls, cache, python, index_url=index_url)
     try:
         ready = asyncio.run(supply.prepare(engine.value))
-    except PackageFault as fault:
-        if fault.output:
-            typer.echo(printable_lines(fault.output), err=True)
-        raise
     finally:
         walls.cells.close()
     return {

@@ -372,11 +372,11 @@ def test_the_script_block_and_the_requirements_are_joined(cache: Path) -> None:
 def test_a_marker_for_another_python_asks_for_nothing(cache: Path) -> None:
     async def main() -> None:
         async with shelf() as index:
-            found = await ask(
-                open_test_supply(cache, "none", index.url).packages(), "absent; python_version < '3'"
-            )
-            assert found.packages == ()
-            assert index.asked == []
+            index.add_wheel("plain")
+            packages = open_test_supply(cache, "none", index.url).packages()
+            found = await ask(packages, "plain", "absent; python_version < '3'")
+            assert found.packages == ("plain==1.0",)
+            assert not any("absent" in head for head in index.asked)
 
     run(main)
 
@@ -391,15 +391,23 @@ class Nothing:
             index=supply.index,
             targets={"cpython": Target(engine="cpython", python="3.11.7")},
             installer=None,
-            ready={"cpython": Environment("/ready", ("numpy==2.4.6", "pandas==3.1.1"))},
+            ready={"cpython": ("numpy==2.4.6", "pandas==3.1.1")},
         )
 
 
 @pytest.mark.parametrize(
-    "wanted", [(), ("numpy",), ("Numpy>=2", "pandas<4"), ("absent; python_version<'3'",)]
+    ("wanted", "found"),
+    [
+        ((), ()),
+        (("numpy",), ("numpy==2.4.6",)),
+        (("Numpy>=2", "pandas<4"), ("numpy==2.4.6", "pandas==3.1.1")),
+        (("absent; python_version<'3'",), ()),
+    ],
 )
-def test_what_is_ready_needs_no_resolver(cache: Path, wanted: tuple[str, ...]) -> None:
-    assert run(lambda: ask(Nothing(cache).packages, *wanted)).folder == "/ready"
+def test_what_is_ready_needs_no_resolver(
+    cache: Path, wanted: tuple[str, ...], found: tuple[str, ...]
+) -> None:
+    assert run(lambda: ask(Nothing(cache).packages, *wanted)) == Environment(None, found)
 
 
 @pytest.mark.parametrize("wanted", [("numpy<2",), ("pandas[excel]",), ("numpy", "absent")])

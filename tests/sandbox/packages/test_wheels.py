@@ -19,6 +19,7 @@ from ostiary.sandbox.packages.index import find_index
 from ostiary.sandbox.packages.opening import Supply
 from ostiary.sandbox.packages.target import wasm_target
 from ostiary.sandbox.packages.wheels import find_wheels, locked_wheels
+from ostiary.sandbox.runner import Environment
 from tests.needs import missing
 from tests.sandbox.packages.world import open_test_supply, run, shelf, wheel
 
@@ -89,8 +90,11 @@ def test_what_was_prepared_is_ready_for_runs(cache: Path, monkeypatch: pytest.Mo
             came = len(index.asked)
 
             assert await supply.prepare() == made
-            assert await supply.packages().resolve("", ["plain>=1"], "ann", "cpython") == made
-            assert await supply.packages().resolve("", [], "ann", "cpython") == made
+            assert supply.wheels() == made
+            packages = supply.packages()
+            had = await packages.resolve("", ["plain>=1"], "ann", "cpython")
+            assert had == Environment(None, made.packages)
+            assert await packages.resolve("", [], "ann", "cpython") == Environment()
             assert len(index.asked) == came
 
     run(main)

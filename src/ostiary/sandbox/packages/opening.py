@@ -31,16 +31,23 @@ class Supply(msgspec.Struct, frozen=True, kw_only=True):
     installer: Installer | None
 
     def packages(self, *, allow_index: bool = False) -> Packages:
-        """What runs may import, with what was prepared for each engine. Blocks a moment."""
-        found = {name: find_wheels(self.store, target) for name, target in self.targets.items()}
+        """What runs may import, beside what was prepared for each engine. Blocks a moment.
+
+        The runner of an engine has to put the folder of `wheels` on the path of its runs.
+        """
+        found = {name: self.wheels(name) for name in self.targets}
         return Packages(
             store=self.store,
             index=self.index,
             targets=self.targets,
             installer=self.installer,
-            ready={name: ready for name, ready in found.items() if ready is not None},
+            ready={name: ready.packages for name, ready in found.items() if ready is not None},
             allow_index=allow_index,
         )
+
+    def wheels(self, engine: str = "cpython") -> Environment | None:
+        """The wheel set of this engine, or None where it was not prepared. Blocks a moment."""
+        return find_wheels(self.store, self.targets[engine])
 
     async def prepare(self, engine: str = "cpython") -> Environment:
         """Fetch the wheel set of this engine, unless it is there. Raises as `prepare_wheels`."""

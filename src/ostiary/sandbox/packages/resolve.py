@@ -30,8 +30,10 @@ HOW: Final = "install `ostiary[packages]`, or uv itself"
 
 
 class Packages:
-    """What runs may import. `targets` are by engine; `ready` is what each engine has without asking.
+    """What runs may import.
 
+    `targets` are by engine; `ready` is what each engine's runs have on their path in any case, as
+    `name==version`.
     `installer` is None where there is no resolver: then only what is `ready` can be had.
     `allow_index` lets a script name an index of its own, which must have a public address.
     """
@@ -43,7 +45,7 @@ class Packages:
         index: Index,
         targets: Mapping[str, Target],
         installer: Installer | None,
-        ready: Mapping[str, Environment] | None = None,
+        ready: Mapping[str, tuple[str, ...]] | None = None,
         allow_index: bool = False,
     ) -> None:
         self._store = store
@@ -58,8 +60,8 @@ class Packages:
     async def resolve(self, code: str, requirements: Iterable[str], owner: str, engine: str) -> Environment:
         """What `code`, by its script block, and `requirements` ask for, in a folder for `engine`.
 
-        Without either: what the engine has ready. A run that asks for packages gets those and what
-        they need, and nothing else. `owner` is on whose behalf.
+        No folder when nothing is asked for, or only what the engine has ready. `owner` is on whose
+        behalf.
 
         Raises:
             PackageFault: when what is asked for cannot be read, is refused or cannot be had. The
@@ -72,9 +74,9 @@ class Packages:
         script = read_script(code, allow_index=self._allow_index)
         check_python(script.requires_python, target.python)
         wanted = merge(script.dependencies, requirements)
-        ready = self._ready.get(engine, Environment())
-        if not script.index_url and _satisfies(ready, wanted, target):
-            return ready
+        ready = _ready_for(self._ready.get(engine, ()), wanted, target)
+        if not script.index_url and ready is not None:
+            return Environment(packages=ready)
         index = self._index_for(script.index_url)
         theirs = owner if script.index_url else _OPERATOR
         key = key_of(wanted, target, index, theirs)
@@ -126,15 +128,19 @@ def key_of(wanted: tuple[str, ...], target: Target, index: Index, owner: str) ->
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:40]
 
 
-def _satisfies(ready: Environment, wanted: tuple[str, ...], target: Target) -> bool:
-    """Whether what is ready holds all that is wanted, so that nothing needs to be fetched."""
-    held = dict(package.split("==", 1) for package in ready.packages)
-    marked = {"python_version": ".".join(target.python.split(".")[:2]), "python_full_version": target.python}
+def _ready_for(ready: tuple[str, ...], wanted: tuple[str, ...], target: Target) -> tuple[str, ...] | None:
+    """Which of the ready packages are wanted; None when something else is wanted, too."""
+    held = {package.partition("==")[0]: package for package in ready}
+    minor = ".".join(target.python.split(".")[:2])
+    marked = {"python_version": minor, "python_full_version": target.python}
+    found: set[str] = set()
     for text in wanted:
         one = Requirement(text)
         if one.marker is not None and not one.marker.evaluate(marked):
             continue
-        version = held.get(one.name)
-        if version is None or one.extras or not one.specifier.contains(version, prereleases=True):
-            return False
-    return True
+        package = held.get(one.name, "")
+        version = package.partition("==")[2]
+        if not version or one.extras or not one.specifier.contains(version, prereleases=True):
+            return None
+        found.add(package)
+    return tuple(sorted(found))
