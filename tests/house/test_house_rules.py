@@ -19,8 +19,11 @@ LONGEST_FUNCTION = 60
 LONG_FILES: dict[str, int] = {}
 LONG_FUNCTIONS: dict[str, int] = {}
 
-# Where an exception of any kind is turned into the end of one call, command or connection.
-BLIND_EXCEPTS = {"calls/driver.py", "proxy/gate.py", "proxy/relay.py", "servers/core/method.py"}
+# Where an exception of any kind is turned into the end of one call, command, connection or piece of code.
+BLIND_EXCEPTS = {
+    "calls/driver.py", "proxy/gate.py", "proxy/relay.py", "sandbox/cpython/inside/attempt.py",
+    "servers/core/method.py",
+}  # fmt: skip
 
 # What the core loads by name, and why it may. Only takes away.
 LOADED_BY_NAME = {

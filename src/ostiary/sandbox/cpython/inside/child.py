@@ -1,0 +1,140 @@
+"""From fork to ready: namespaces, mounts, rights given up, an init, and the process for the code.
+
+Everything here happens before the child reads its first job.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import random
+import signal
+import socket
+import struct
+import sys
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+from ostiary.sandbox.cpython.inside import frames, serving
+from ostiary.sandbox.isolation import confine
+
+ENDED: Final = struct.Struct("!iqq")
+"""The last word of an init: the wait status of the code's process, microseconds of CPU, kB of memory."""
+
+PACKAGES: Final = "/packages"
+DEPENDENCIES: Final = "/deps"
+
+_FAILED = 71
+_SET_PDEATHSIG, _SET_DUMPABLE, _SET_SUBREAPER = 1, 4, 36
+_BIND = 4096
+_WRITABLE = ("/tmp", "/work", "/dev/shm", "/dev/null", "/dev/full", "/proc/self")  # noqa: S108 - its own
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def live(descriptors: list[int], settings: dict[str, Any]) -> NoReturn:
+    """Be the child that `descriptors` belong to. Never returns to the loop of the zygote."""
+    status = socket.socket(fileno=descriptors[1])
+    try:
+        _live(descriptors, status, settings)
+    except OSError as error:
+        status.send(f"{error.filename or 'set-up'}: {error.strerror or error}"[:200].encode())
+    finally:  # whatever was raised: this copy of the zygote must not go on as one
+        os._exit(_FAILED)
+
+
+def _live(descriptors: list[int], status: socket.socket, settings: dict[str, Any]) -> None:
+    channel = socket.socket(fileno=descriptors[0])
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    prepared = frames.receive(channel)
+    if prepared is None:
+        return
+    wanted, _ = prepared
+    _streams(descriptors[2:])
+    if settings["walled"]:
+        _wall(wanted["package"], settings)
+    else:
+        _libc.prctl(_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        _libc.prctl(_SET_SUBREAPER, 1, 0, 0, 0)
+    status.send(b"hello")  # the kernel tells the host which process this is
+    if status.recv(16) != b"go":  # it is under its bounds now, and so is what it forks
+        return
+    confine.keep_to_itself()  # the code must not look into its init, nor take the status socket
+    coder = os.fork()
+    if coder:
+        channel.close()
+        _init(coder, status, settings)
+    status.close()
+    _libc.prctl(_SET_DUMPABLE, 1, 0, 0, 0)
+    os.setsid()
+    _own_chance()
+    sys.path[:0] = [wanted["work"], *wanted["path"]]
+    os.environ.update(wanted["environment"])
+    _filter(settings)
+    serving.serve(channel, wanted["work"])
+
+
+def _streams(descriptors: list[int]) -> None:
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for number, descriptor in enumerate([nothing, *descriptors]):
+        os.dup2(descriptor, number, inheritable=True)
+        os.close(descriptor)
+
+
+def _wall(package: str, settings: dict[str, Any]) -> None:
+    """Behind walls of its own; returns in the first process of a new namespace, without any right."""
+    confine.enter_namespaces()
+    if os.fork():
+        os._exit(0)
+    confine.mount_private(settings["tmp_bytes"])
+    if package:
+        told = _libc.mount(f"{PACKAGES}/{package}".encode(), DEPENDENCIES.encode(), None, _BIND, None)
+        if told:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), DEPENDENCIES)
+    hidden = [PACKAGES] if package else [PACKAGES, DEPENDENCIES]
+    confine.hide([path for path in hidden if Path(path).is_dir()])
+    confine.drop_capabilities()
+    confine.restrict_files(readable=["/"], writable=[path for path in _WRITABLE if Path(path).exists()])
+
+
+def _filter(settings: dict[str, Any]) -> None:
+    if settings["filter"]:
+        confine.load_filter(bytes.fromhex(settings["filter"]))
+
+
+def _own_chance() -> None:
+    """Random numbers of its own: the zygote's state is the same in all its children."""
+    random.seed()
+    numbers: Any = sys.modules.get("numpy.random")
+    if numbers is not None:
+        numbers.seed()
+
+
+def _init(coder: int, status: socket.socket, settings: dict[str, Any]) -> NoReturn:
+    """Reap until the code's process ends, tell how it did, and end with all that is left of it."""
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, 1)
+    os.dup2(nothing, 2)
+    os.close(nothing)
+    _filter(settings)
+    while True:
+        pid, how, used = os.wait4(-1, 0)
+        if pid == coder:
+            break
+    microseconds = int((used.ru_utime + used.ru_stime) * 1_000_000)
+    status.send(ENDED.pack(how, microseconds, used.ru_maxrss))
+    if not settings["walled"]:
+        _end_children()
+    os._exit(0)
+
+
+def _end_children() -> None:
+    """Without a process namespace nobody else ends what the code left running."""
+    me = os.getpid()
+    while True:
+        children = [int(pid) for pid in Path(f"/proc/{me}/task/{me}/children").read_text().split()]
+        if not children:
+            return
+        for pid in children:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)

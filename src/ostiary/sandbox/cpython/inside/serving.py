@@ -1,0 +1,119 @@
+"""Takes jobs from the socket and answers them, until the host closes it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import resource
+import socket
+import sys
+from typing import Any, NoReturn
+
+from ostiary.sandbox.cpython.inside import files, frames, show
+from ostiary.sandbox.cpython.inside.evaluate import Interpreter, Outcome
+
+_OURS = "ostiary"
+
+
+def serve(channel: socket.socket, work: str) -> NoReturn:
+    """Say that all is ready, then answer job after job. `work` is the folder that code runs in."""
+    os.chdir(work)
+    _own_streams()
+    for name in [name for name in sys.modules if name.partition(".")[0] == _OURS]:
+        del sys.modules[name]
+    interpreter, outbox, me = Interpreter(), files.Outbox(work), os.getpid()
+    frames.send(channel, {"ready": True})
+    while (message := frames.receive(channel)) is not None:
+        fields, body = message
+        _prepare(interpreter, work, fields, body)
+        outcome = interpreter.run(fields["code"], fields["name"])
+        _flush()
+        if os.getpid() != me:
+            _leave_fork(outcome)
+        try:
+            frames.send(channel, *_answer(outcome, outbox, fields))
+        except OSError:  # the code closed the socket; how this process ends is its answer
+            os._exit(1)
+        if outcome.leaving is not None:
+            os._exit(outcome.leaving)
+    os._exit(0)
+
+
+def _own_streams() -> None:
+    """Unbuffered, so that what was printed before a kill has left the process."""
+    sys.stdout = _text(1, "strict")
+    sys.stderr = _text(2, "backslashreplace")
+    sys.__stdout__, sys.__stderr__ = sys.stdout, sys.stderr
+
+
+def _text(descriptor: int, errors: str) -> io.TextIOWrapper:
+    raw: Any = open(descriptor, "wb", buffering=0, closefd=False)  # noqa: SIM115 - lives as long as the process
+    return io.TextIOWrapper(raw, encoding="utf-8", errors=errors, write_through=True)
+
+
+def _prepare(interpreter: Interpreter, work: str, fields: dict[str, Any], body: memoryview) -> None:
+    taken = files.place(work, fields["files"], body)
+    files.standard_input(body[taken:])
+    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - as above
+    interpreter.names.update(json.loads(fields["context"]))
+    _bound(fields["bounds"])
+
+
+def _bound(bounds: dict[str, int]) -> None:
+    """Resource limits, for good; that of CPU time only softly, because a session's processes add up."""
+    for name, most in bounds.items():
+        kind = getattr(resource, f"RLIMIT_{name}")
+        hard = resource.getrlimit(kind)[1]
+        if name == "CPU":
+            used = resource.getrusage(resource.RUSAGE_SELF)
+            resource.setrlimit(kind, (int(used.ru_utime + used.ru_stime) + 1 + most, hard))
+        else:
+            least = most if hard == resource.RLIM_INFINITY else min(most, hard)
+            resource.setrlimit(kind, (least, least))
+
+
+def _flush() -> None:
+    """What the code put in place of the streams may hold something back; they may be anything by now."""
+    streams: list[Any] = [sys.stdout, sys.stderr]
+    for stream in streams:
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+
+
+def _leave_fork(outcome: Outcome) -> NoReturn:
+    """The code forked, and this is the copy: it ends as a script would, and answers nobody."""
+    if outcome.fault is not None:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.write(outcome.fault["traceback"])
+        os._exit(1)
+    os._exit(outcome.leaving or 0)
+
+
+def _answer(outcome: Outcome, outbox: files.Outbox, fields: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    room, most = fields["artifact_bytes"], fields["artifacts"]
+    shown: list[tuple[str, bytes]] = []
+    notes: list[str] = []
+    for name, content in show.images(outcome.value):
+        if len(shown) < most and len(content) <= room:
+            shown.append((name, content))
+            room -= len(content)
+        else:
+            notes.append(f"`{name}` is too large for an artifact")
+    left = outbox.take(most - len(shown), room)
+    value = None
+    if outcome.value is not None:
+        value = {"text": show.as_text(outcome.value), "json": show.as_json(outcome.value)}
+    mine, others = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    seconds = mine.ru_utime + mine.ru_stime + others.ru_utime + others.ru_stime
+    answer = {
+        "value": value,
+        "fault": outcome.fault,
+        "leaving": outcome.leaving is not None,
+        "artifacts": [{"name": name, "size": len(content)} for name, content in shown + left.files],
+        "notes": notes + left.notes,
+        "cpu_ms": round(seconds * 1000, 3),
+        "max_rss_kb": max(mine.ru_maxrss, others.ru_maxrss),
+    }
+    return answer, b"".join(content for _, content in shown + left.files)

@@ -1,0 +1,170 @@
+"""Messages between host and child. What a child sends is parsed strictly and bounded: it may be forged.
+
+Pure: bytes in, values out.
+"""
+
+from __future__ import annotations
+
+import mimetypes
+import struct
+from typing import Any, Final, Literal
+
+import msgspec
+
+from ostiary.sandbox.limits import Limits
+from ostiary.sandbox.record import Artifact, Fault, Value
+from ostiary.sandbox.runner import Job
+
+HEAD: Final = struct.Struct("!II")
+"""Length of the JSON text, length of the bytes after it."""
+
+ENDED: Final = struct.Struct("!iqq")
+"""The last word of an init: wait status, microseconds of CPU, kB of memory."""
+
+MAX_TEXT: Final = 8 << 20
+MAX_NOTES = 40
+_MAX_NAME = 255
+_KINDS = mimetypes.MimeTypes(filenames=())  # its own table: what a host has configured is no part of a reply
+
+
+class BrokenError(Exception):
+    """A child wrote what no child of ours would."""
+
+
+class _Value(msgspec.Struct, forbid_unknown_fields=True):
+    text: str
+    json: str | None
+
+
+class _Fault(msgspec.Struct, forbid_unknown_fields=True):
+    category: Literal["exception"]
+    type: str
+    message: str
+    traceback: str
+
+
+class _File(msgspec.Struct, forbid_unknown_fields=True):
+    name: str
+    size: int
+
+
+class _Answer(msgspec.Struct, forbid_unknown_fields=True):
+    value: _Value | None
+    fault: _Fault | None
+    leaving: bool
+    artifacts: list[_File]
+    notes: list[str]
+    cpu_ms: float
+    max_rss_kb: int
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What a child says of a job. `leaving`: its process ends now, and how it does is the outcome."""
+
+    value: Value | None
+    fault: Fault | None
+    leaving: bool
+    artifacts: tuple[Artifact, ...]
+    notes: tuple[str, ...]
+    cpu_ms: float
+    max_rss_kb: int
+
+
+class Reader:
+    """Collects one message of at most `body` bytes beside its text."""
+
+    def __init__(self, body: int) -> None:
+        self._most = body
+        self._data = bytearray()
+
+    def feed(self, data: bytes) -> tuple[bytes, bytes] | None:
+        """Take more; the message once it is whole. Raises BrokenError for one that is too large, or two."""
+        self._data += data
+        if len(self._data) < HEAD.size:
+            return None
+        of_text, of_body = HEAD.unpack_from(self._data)
+        if of_text > MAX_TEXT or of_body > self._most:
+            raise BrokenError("an answer larger than it may be")
+        size = HEAD.size + of_text + of_body
+        if len(self._data) > size:
+            raise BrokenError("more than one answer")
+        if len(self._data) < size:
+            return None
+        middle = HEAD.size + of_text
+        return bytes(self._data[HEAD.size : middle]), bytes(self._data[middle:])
+
+
+def message(fields: dict[str, Any], body: bytes = b"") -> bytes:
+    """A message for a child."""
+    text = msgspec.json.encode(fields)
+    return HEAD.pack(len(text), len(body)) + text + body
+
+
+def job_message(job: Job, limits: Limits, bounds: dict[str, int]) -> bytes:
+    """A job for a child. `bounds` are resource limits by the name that the system gives them."""
+    fields = {
+        "code": job.code,
+        "name": job.name,
+        "context": job.context.decode(),
+        "files": [{"name": one.name, "size": len(one.content)} for one in job.files],
+        "bounds": bounds,
+        "artifacts": limits.artifacts,
+        "artifact_bytes": limits.artifact_bytes,
+    }
+    return message(fields, b"".join([*(one.content for one in job.files), job.stdin]))
+
+
+def answer(text: bytes, body: bytes, limits: Limits) -> Answer:
+    """Read a child's answer. Raises BrokenError."""
+    try:
+        read = msgspec.json.decode(text, type=_Answer)
+        value = None if read.value is None else _value(read.value)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise BrokenError(f"an answer that does not read: {error}") from error
+    fault = None
+    if read.fault is not None:
+        fault = Fault("exception", read.fault.type, read.fault.message, read.fault.traceback)
+    return Answer(
+        value=value,
+        fault=fault,
+        leaving=read.leaving,
+        artifacts=_artifacts(read.artifacts, body, limits.artifacts),
+        notes=tuple(note[:300] for note in read.notes[:MAX_NOTES]),
+        cpu_ms=max(0.0, read.cpu_ms),
+        max_rss_kb=max(0, read.max_rss_kb),
+    )
+
+
+def _value(read: _Value) -> Value:
+    if read.json is not None:
+        msgspec.json.decode(read.json)  # whoever splices it into a reply relies on it
+    return Value(read.text, read.json)
+
+
+def _artifacts(listed: list[_File], body: bytes, most: int) -> tuple[Artifact, ...]:
+    if (
+        len(listed) > most
+        or any(one.size < 0 for one in listed)
+        or sum(one.size for one in listed) != len(body)
+    ):
+        raise BrokenError("artifacts that do not add up")
+    found: list[Artifact] = []
+    at = 0
+    for one in listed:
+        if not is_clean(one.name):
+            raise BrokenError("an artifact with a name that is no relative path")
+        mime = _KINDS.guess_type(one.name, strict=False)[0] or "application/octet-stream"
+        found.append(Artifact(one.name, mime, body[at : at + one.size]))
+        at += one.size
+    return tuple(found)
+
+
+def is_clean(name: str) -> bool:
+    """Whether `name` is a relative path that stays where it is put, in printable characters."""
+    parts = name.split("/")
+    return (
+        0 < len(name) <= _MAX_NAME
+        and name.isprintable()
+        and "\\" not in name
+        and all(part not in {"", ".", ".."} for part in parts)
+    )

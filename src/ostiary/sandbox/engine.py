@@ -1,0 +1,374 @@
+"""The one queue: accepts runs, gives each a worker, bounds it, ends it, keeps its record.
+
+A run goes through `_stages`, top to bottom: its packages, its session's turn, a free place, a worker,
+the code. It can be stopped in each of them, and its record says so. A place is free again only when
+nothing of the run before is left.
+
+Everything is bound to its owner: to anybody else a run or a session does not exist.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from ostiary.errors import CallerFault, OstiaryError
+from ostiary.sandbox import verdict
+from ostiary.sandbox.chores import Chores
+from ostiary.sandbox.record import Fault, RunRecord, Usage
+from ostiary.sandbox.request import RunRequest
+from ostiary.sandbox.run import Run, Underway
+from ostiary.sandbox.runner import Ended, Environment, Job, Runner, Worker
+from ostiary.sandbox.sessions import Past, Session, Sessions, SessionView
+from ostiary.sandbox.shelf import Shelf
+from ostiary.sandbox.verdict import Verdict
+
+Resolve = Callable[[str, tuple[str, ...], str], Awaitable[Environment]]
+"""Packages for some code: (code, requirements, owner) to a folder of them. Raises PackageFault."""
+
+OnProgress = Callable[[Underway], object]
+
+
+class Busy(CallerFault):
+    """Too much is under way; the same request can succeed later."""
+
+
+class PackageFault(CallerFault):
+    """The packages that a run asked for cannot be had; `message` is the resolver's text."""
+
+
+class Bounds(msgspec.Struct, frozen=True, kw_only=True):
+    """How much an engine does at once, and how long it remembers. Times in seconds, sizes in bytes.
+
+    `at_once` runs have a worker, `queue` more may wait. Records are kept for `keep_s`, at most
+    `keep_runs` of them and `keep_bytes` in all. A session that is unused for `session_idle_s` is closed.
+    """
+
+    at_once: int = 4
+    queue: int = 32
+    keep_s: float = 3_600
+    keep_runs: int = 256
+    keep_bytes: int = 256 << 20
+    max_sessions: int = 8
+    session_idle_s: float = 1_800
+    progress_s: float = 5.0
+
+
+async def _nothing_to_resolve(_code: str, requirements: tuple[str, ...], _owner: str) -> Environment:
+    if requirements:
+        raise PackageFault("this server installs no packages", hint="leave `requirements` out")
+    return Environment()
+
+
+class Engine:
+    """Runs code for owners through one runner.
+
+    `clock` gives microseconds since 1970, for records; `mint` gives run ids that nobody can guess.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        *,
+        clock: Callable[[], int],
+        mint: Callable[[], str],
+        bounds: Bounds | None = None,
+        resolve: Resolve = _nothing_to_resolve,
+        on_trouble: Callable[[str], object] = lambda _: None,
+    ) -> None:
+        self.runner = runner
+        self.bounds = bounds = bounds or Bounds()
+        self._clock = clock
+        self._mint = mint
+        self._resolve = resolve
+        self._on_trouble = on_trouble
+        self._places = asyncio.Semaphore(bounds.at_once)
+        self._runs: dict[str, Run] = {}
+        self._shelf = Shelf(bounds.keep_s, bounds.keep_runs, bounds.keep_bytes, self._now)
+        self._sessions = Sessions(bounds.max_sessions, bounds.session_idle_s, self._now)
+        self._chores = Chores(on_trouble)
+        self._sweeping: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    async def open(self) -> None:
+        """Make the runner ready. Raises OstiaryError when it cannot be."""
+        await self.runner.start(self._on_trouble)
+        self._sweep()
+
+    # --- what owners do ---------------------------------------------------------------------------
+
+    async def run(self, request: RunRequest, *, progress: OnProgress | None = None) -> RunRecord:
+        """Run it and wait for its record. Cancelling this kills the run. Raises Busy.
+
+        `progress` is told where the run stands every few seconds.
+        """
+        run = self._accept(request)
+        task = self._begin(run)
+        try:
+            while not task.done():
+                await asyncio.wait({task}, timeout=self.bounds.progress_s if progress else None)
+                if progress is not None and not task.done():
+                    progress(run.view(self._now()))
+        except BaseException:
+            run.stop("cancelled")
+            raise
+        return task.result()
+
+    def start(self, request: RunRequest) -> str:
+        """Run it in the background; its id. Raises Busy."""
+        run = self._accept(request)
+        self._begin(run)
+        return run.run_id
+
+    def status(self, owner: str, run_id: str) -> Underway | RunRecord | None:
+        """Where a run stands, or its record; None if `owner` has no such run."""
+        run = self._runs.get(run_id)
+        if run is not None:
+            return run.view(self._now()) if run.request.owner == owner else None
+        return self._shelf.get(owner, run_id)
+
+    def record(self, owner: str, run_id: str) -> RunRecord | None:
+        """The record of a finished run; None if `owner` has no such run."""
+        return self._shelf.get(owner, run_id)
+
+    def records(self, owner: str) -> tuple[RunRecord, ...]:
+        """All that is kept of `owner`'s runs, the oldest first."""
+        return self._shelf.of(owner)
+
+    def underway(self, owner: str) -> tuple[Underway, ...]:
+        """The runs of `owner` that have not ended."""
+        now = self._now()
+        return tuple(run.view(now) for run in self._runs.values() if run.request.owner == owner)
+
+    def cancel(self, owner: str, run_id: str) -> bool:
+        """Kill a run. Whether `owner` has one under way by that id."""
+        run = self._runs.get(run_id)
+        if run is None or run.request.owner != owner:
+            return False
+        run.stop("cancelled")
+        return True
+
+    def sessions(self, owner: str) -> tuple[SessionView, ...]:
+        """What sessions `owner` has open."""
+        return self._sessions.of(owner)
+
+    def history(self, owner: str, name: str) -> tuple[Past, ...] | None:
+        """The runs of a session, the oldest first; None if `owner` has no such session."""
+        session = self._sessions.find(owner, name)
+        return None if session is None else tuple(session.history)
+
+    def close_session(self, owner: str, name: str) -> bool:
+        """End a session and what runs in it. Whether `owner` had one by that name."""
+        session = self._sessions.find(owner, name)
+        if session is None:
+            return False
+        for run in self._runs.values():
+            if run.request.owner == owner and run.request.session == name:
+                run.stop("cancelled")
+        self._sessions.drop(session)
+        if session.idle:
+            self._end(session)
+        return True
+
+    async def drain(self) -> None:
+        """Accept nothing more, and wait until all runs have ended."""
+        self._closed = True
+        while tasks := {run.task for run in self._runs.values() if run.task is not None}:
+            await asyncio.wait(tasks)
+
+    async def close(self) -> None:
+        """Kill every run, close every session, and wait until nothing is left."""
+        self._closed = True
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+        for run in self._runs.values():
+            run.stop("cancelled")
+        await self.drain()
+        for session in self._sessions:
+            self._sessions.drop(session)
+            self._end(session)
+        await self._chores.finish()
+        await self.runner.close()
+
+    # --- one run ----------------------------------------------------------------------------------
+
+    def _accept(self, request: RunRequest) -> Run:
+        if self._closed:
+            raise Busy("the server is stopping and takes no more runs")
+        if len(self._runs) >= self.bounds.at_once + self.bounds.queue:
+            raise Busy(
+                f"busy: {self.bounds.at_once} runs at once and {self.bounds.queue} waiting is the most",
+                hint="try again when some have ended",
+            )
+        run = Run(self._mint(), request, self._now())
+        self._runs[run.run_id] = run
+        return run
+
+    def _begin(self, run: Run) -> asyncio.Task[RunRecord]:
+        run.task = self._chores.start(self._perform(run))
+        return run.task
+
+    async def _perform(self, run: Run) -> RunRecord:
+        """The run from acceptance to its record, which is kept whatever becomes of it."""
+        try:
+            record = await self._stages(run)
+        except asyncio.CancelledError:
+            if run.stopped is None:
+                raise
+            # It was stopped before it had a worker, and by the engine itself.
+            record = self._record(run, verdict.of_stop(run.stopped, run.request.limits))
+        except PackageFault as fault:
+            told = Fault("package", "PackageFault", _whole(fault))
+            record = self._record(run, Verdict("install_error", told))
+        except OstiaryError as fault:
+            record = self._record(
+                run, Verdict("killed", Fault("worker", type(fault).__name__, _whole(fault)))
+            )
+        finally:
+            run.over()
+            del self._runs[run.run_id]
+        self._shelf.put(record)
+        return record
+
+    async def _stages(self, run: Run) -> RunRecord:
+        request = run.request
+        run.entered = True
+        if run.stopped is not None:
+            raise asyncio.CancelledError
+        environment = await self._resolve(request.code, request.requirements, request.owner)
+        if not request.session:
+            return await self._in_place(run, None, environment)
+        session, evicted = self._sessions.join(request.owner, request.session)
+        if evicted is not None:
+            self._end(evicted)
+        session.waiting += 1
+        try:
+            async with session.turn:
+                return await self._in_place(run, session, environment)
+        finally:
+            session.waiting -= 1
+            session.used = self._now()
+            if self._sessions.find(session.owner, session.name) is not session and session.idle:
+                self._end(session)  # it was closed meanwhile
+
+    async def _in_place(self, run: Run, session: Session | None, environment: Environment) -> RunRecord:
+        await self._places.acquire()
+        run.placed()
+        run.started, run.began = self._clock(), self._now()
+        try:
+            worker = await self._worker(run, session, environment)
+        except BaseException:
+            self._places.release()
+            raise
+        lives_on = False
+        try:
+            ended = await self._execute(run, worker, session.next_name() if session else "<cell 1>")
+            lives_on = session is not None and ended.how == "returned"
+        finally:
+            if lives_on:
+                self._places.release()
+            else:
+                if session is not None:
+                    session.lose()
+                self._chores.start(self._dispose(worker, self._places))
+        found = verdict.of(ended, run.stopped, run.request.limits)
+        if session is None:
+            return self._record(run, found, ended, environment.packages)
+        session.remember(run.run_id, run.request.code, found.status)
+        record = self._record(run, found, ended, session.environment.packages)
+        return msgspec.structs.replace(record, session_lost=not lives_on)
+
+    async def _worker(self, run: Run, session: Session | None, environment: Environment) -> Worker:
+        if session is None:
+            return await self.runner.worker(run.request.limits, environment)
+        if session.worker is not None:
+            if environment.folder in (None, session.environment.folder):
+                return session.worker
+            raise PackageFault(
+                f"session `{session.name}` keeps the packages it began with",
+                hint="start another session for others",
+            )
+        worker = await self.runner.worker(run.request.limits, environment)
+        session.begin(worker, environment)
+        return worker
+
+    async def _execute(self, run: Run, worker: Worker, name: str) -> Ended:
+        """Run the code, for as long as it may take and no longer."""
+        request = run.request
+        job = Job(
+            code=request.code,
+            context=msgspec.json.encode(request.context),
+            name=name,
+            files=request.files,
+            stdin=request.stdin,
+        )
+        run.given(worker)
+        alarm = asyncio.get_running_loop().call_later(request.limits.wall_ms / 1000, run.stop, "timeout")
+        try:
+            return await worker.run(job, run.capture)
+        finally:
+            alarm.cancel()
+            run.over()
+
+    def _record(
+        self, run: Run, found: Verdict, ended: Ended | None = None, packages: tuple[str, ...] = ()
+    ) -> RunRecord:
+        out, err = run.capture.streams()
+        ended = ended or Ended(how="lost")
+        wall_ms = (self._now() - run.began) * 1000 if run.began else 0.0
+        return RunRecord(
+            run_id=run.run_id,
+            owner=run.request.owner,
+            engine=self.runner.name,
+            version=self.runner.version,
+            status=found.status,
+            started=run.started or self._clock(),
+            isolation=self.runner.isolation(),
+            limits=run.request.limits,
+            session=run.request.session,
+            exit_code=ended.exit_code,
+            signal=ended.signal,
+            stdout=out,
+            stderr=err,
+            result=ended.value,
+            error=found.fault,
+            artifacts=ended.artifacts,
+            usage=Usage(round(wall_ms, 3), ended.cpu_ms, ended.max_rss_kb),
+            packages=packages,
+            notes=ended.notes,
+        )
+
+    # --- endings ----------------------------------------------------------------------------------
+
+    async def _dispose(self, worker: Worker, place: asyncio.Semaphore | None = None) -> None:
+        """Wait until nothing of a worker is left; only then is its place free."""
+        try:
+            await worker.close()
+        finally:
+            if place is not None:
+                place.release()
+
+    def _end(self, session: Session) -> None:
+        worker = session.lose()
+        if worker is not None:
+            worker.kill()
+            self._chores.start(self._dispose(worker))
+
+    def _sweep(self) -> None:
+        """Close what nobody uses, now and then."""
+        for session in self._sessions.stale():
+            self._end(session)
+        self._shelf.sweep()
+        pause = min(60.0, self.bounds.session_idle_s / 4)
+        self._sweeping = asyncio.get_running_loop().call_later(pause, self._sweep)
+
+    @staticmethod
+    def _now() -> float:
+        """Seconds of the loop's clock, for how long things take."""
+        return asyncio.get_running_loop().time()
+
+
+def _whole(fault: OstiaryError) -> str:
+    return fault.message if fault.hint is None else f"{fault.message}\nhint: {fault.hint}"
