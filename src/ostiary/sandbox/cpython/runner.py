@@ -25,6 +25,10 @@ class _OpenOneError(Exception):
     """The place that was waited for will not come."""
 
 
+class _GoneError(GatewayFault):
+    """A warm interpreter ended before it had made a child."""
+
+
 class CPythonRunner:
     """A `Runner` of CPython. `warm` places are kept with a child ready; there are `most` at most.
 
@@ -64,12 +68,10 @@ class CPythonRunner:
 
     async def worker(self, limits: Limits, environment: Environment) -> Worker:
         """A fresh worker: a ready child where there is one. Raises GatewayFault when none can be made."""
-        place = self._choose() or await self._next()
         try:
-            child = await self._child(place, environment)
-        except BaseException:
-            self._chores.start(self._after(place))
-            raise
+            place, child = await self._made(environment)
+        except _GoneError:  # the interpreter, not the child: another one can do it
+            place, child = await self._made(environment)
         worker = CPythonWorker(child, limits, lambda: self._freed(place, child))
         try:
             place.bound(limits)
@@ -87,6 +89,18 @@ class CPythonRunner:
         self._idle.clear()
         self._stock.walls.cells.close()
         self._keeper.shutdown()
+
+    async def _made(self, environment: Environment) -> tuple[Place, Child]:
+        """A place and a child in it. Raises GatewayFault, _GoneError if its interpreter has ended."""
+        place = self._choose() or await self._next()
+        try:
+            return place, await self._child(place, environment)
+        except BaseException as error:
+            alive = place.alive
+            self._chores.start(self._after(place))
+            if isinstance(error, GatewayFault) and not alive:
+                raise _GoneError(error.message) from error
+            raise
 
     # --- places -----------------------------------------------------------------------------------
 
@@ -127,10 +141,18 @@ class CPythonRunner:
         if spare is not None:
             if environment.folder is None:
                 with contextlib.suppress(OstiaryError):  # it was told as trouble
-                    return await _whole(spare)
+                    return await self._whole(place, spare)
             else:
                 self._chores.start(_discard(place, spare))
         return await place.child(environment)
+
+    async def _whole(self, place: Place, spare: asyncio.Task[Child]) -> Child:
+        """The spare, once it is ready. If whoever waits is cancelled, the child is not lost."""
+        try:
+            return await asyncio.shield(spare)
+        except asyncio.CancelledError:
+            self._chores.start(_discard(place, spare))
+            raise
 
     async def _open(self) -> Place:
         if self._closing or len(self._places) >= self._most:
@@ -191,15 +213,6 @@ class CPythonRunner:
             turn = self._waiting.pop()
             if not turn.done():
                 turn.set_exception(_OpenOneError())
-
-
-async def _whole(spare: asyncio.Task[Child]) -> Child:
-    """The spare, once it is ready. If whoever waits is cancelled, the child is not lost with it."""
-    try:
-        return await asyncio.shield(spare)
-    except asyncio.CancelledError:
-        spare.cancel()
-        raise
 
 
 async def _discard(place: Place, spare: asyncio.Task[Child]) -> None:

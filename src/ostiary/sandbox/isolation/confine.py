@@ -3,7 +3,8 @@
 Runs in the box's own interpreter: standard library only, and one file that can be given to it as it
 is. A process that was forked for a job calls, in this order:
 
-  enter_namespaces()             then forks: the child is the first process of its own namespace
+  enter_namespaces()             then forks: the child is the first process of its own namespace;
+                                 or fork_into_namespaces() for both
   mount_private(size)            its own /proc, /tmp, /work and /dev/shm
   hide(...)                      what of the box the job must not see
   bound(...)                     resource limits
@@ -22,12 +23,15 @@ import ctypes
 import errno
 import os
 import resource
+import signal
 import struct
 import sys
 from collections.abc import Iterable
 
 _USER, _MOUNTS, _PIDS, _NET = 0x10000000, 0x00020000, 0x20000000, 0x40000000
 _IPC, _HOST_NAME, _CGROUP = 0x08000000, 0x04000000, 0x02000000
+_EVERY = _USER | _MOUNTS | _PIDS | _NET | _IPC | _HOST_NAME | _CGROUP
+_CLONE = {"x86_64": 56, "aarch64": 220}
 _NO_SET_ID, _NO_DEVICES, _NO_PROGRAMS, _READ_ONLY = 2, 4, 8, 1
 _BIND, _RECURSIVE, _PRIVATE = 4096, 16384, 1 << 18
 
@@ -49,6 +53,7 @@ _TCP, _TCP_VERSION = 0b11, 4
 _SCOPES, _SCOPES_VERSION = 0b11, 6  # abstract sockets and signals stay within
 
 _libc = ctypes.CDLL(None, use_errno=True)
+_held = ctypes.PyDLL(None, use_errno=True)
 _libc.mount.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_ulong, ctypes.c_char_p]
 
 
@@ -59,8 +64,34 @@ def enter_namespaces() -> None:
     """
     _prctl(_SET_DUMPABLE, 1)
     uid, gid = os.getuid(), os.getgid()
-    every = _USER | _MOUNTS | _PIDS | _NET | _IPC | _HOST_NAME | _CGROUP
-    _checked(_libc.unshare(every), "unshare")
+    _checked(_libc.unshare(_EVERY), "unshare")
+    _settle(uid, gid)
+
+
+def fork_into_namespaces() -> int:
+    """As `enter_namespaces` and a fork, in one step that is a whole fork cheaper: 0 in the child, pid 1.
+
+    For a process with one thread.
+    """
+    number = _CLONE.get(os.uname().machine)
+    if number is None:
+        raise OSError(errno.ENOSYS, "no number for clone on this architecture")
+    uid, gid = os.getuid(), os.getgid()
+    ctypes.pythonapi.PyOS_BeforeFork()
+    # Without the interpreter's lock let go: in the child nobody would hand it back.
+    pid = int(_held.syscall(ctypes.c_long(number), ctypes.c_long(_EVERY | signal.SIGCHLD), *[ctypes.c_long(0)] * 4))
+    if pid:
+        error = ctypes.get_errno()
+        ctypes.pythonapi.PyOS_AfterFork_Parent()
+        if pid < 0:
+            raise OSError(error, os.strerror(error), "clone")
+        return pid
+    ctypes.pythonapi.PyOS_AfterFork_Child()
+    _settle(uid, gid)
+    return 0
+
+
+def _settle(uid: int, gid: int) -> None:
     for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
         _write(f"/proc/self/{name}", text)
     _mount("none", "/", "", _RECURSIVE | _PRIVATE, "")

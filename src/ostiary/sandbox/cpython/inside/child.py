@@ -31,6 +31,19 @@ _WRITABLE = ("/tmp", "/work", "/dev/shm", "/dev/null", "/dev/full", "/proc/self"
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
+def spawn(descriptors: list[int], settings: dict[str, Any]) -> int:
+    """Fork, into namespaces of its own where there are walls; 0 in the child.
+
+    A fork that fails is told on the status line, and nothing comes of it.
+    """
+    try:
+        return confine.fork_into_namespaces() if settings["walled"] else os.fork()
+    except OSError as error:
+        with socket.socket(fileno=os.dup(descriptors[1])) as status:
+            status.send(f"fork: {error.strerror}".encode())
+        return -1
+
+
 def live(descriptors: list[int], settings: dict[str, Any]) -> NoReturn:
     """Be the child that `descriptors` belong to. Never returns to the loop of the zygote."""
     status = socket.socket(fileno=descriptors[1])
@@ -81,10 +94,7 @@ def _streams(descriptors: list[int]) -> None:
 
 
 def _wall(package: str, settings: dict[str, Any]) -> None:
-    """Behind walls of its own; returns in the first process of a new namespace, without any right."""
-    confine.enter_namespaces()
-    if os.fork():
-        os._exit(0)
+    """Put walls up around this process, the first of its namespaces, and give up every right."""
     confine.mount_private(settings["tmp_bytes"])
     if package:
         told = _libc.mount(f"{PACKAGES}/{package}".encode(), DEPENDENCIES.encode(), None, _BIND, None)

@@ -35,7 +35,7 @@ def main(control: socket.socket, settings: dict[str, Any]) -> NoReturn:
         byte, descriptors, _, _ = socket.recv_fds(control, 1, DESCRIPTORS)
         if not byte:
             os._exit(0)
-        if len(descriptors) == DESCRIPTORS and os.fork() == 0:
+        if len(descriptors) == DESCRIPTORS and child.spawn(descriptors, settings) == 0:
             control.close()
             child.live(descriptors, settings)
         for descriptor in descriptors:
