@@ -96,3 +96,4 @@ def sandbox(
         loop.call_soon_threadsafe(loop.stop)
         thread.join(WAIT_S)
         loop.close()
+        of.walls.cells.close()

@@ -19,6 +19,7 @@ from ostiary.sandbox.record import IsolationReport
 from ostiary.sandbox.runner import Environment, Worker
 
 _NO_PACKAGES: Final = Environment()
+_REFILL_S: Final = 1.0
 
 
 class _OpenOneError(Exception):
@@ -30,7 +31,10 @@ class _GoneError(GatewayFault):
 
 
 class CPythonRunner:
-    """A `Runner` of CPython. `warm` places are kept with a child ready; there are `most` at most.
+    """A `Runner` of CPython. `warm` places are kept, with a child ready in each; there are `most` at most.
+
+    Without `spares` a child is forked when it is wanted, which takes some milliseconds more and some
+    megabytes less.
 
     A place serves one worker at a time. Its next child is forked when nothing of the one before is
     left, so with two or more of them a run does not wait for that.
@@ -38,11 +42,12 @@ class CPythonRunner:
 
     name = "cpython"
 
-    def __init__(self, stock: Stock, *, warm: int = 2, most: int = 16) -> None:
+    def __init__(self, stock: Stock, *, warm: int = 2, most: int = 16, spares: bool = True) -> None:
         self.version = stock.root.version
         self._stock = stock
         self._warm = warm
         self._most = most
+        self._spares = spares
         self._idle: list[Place] = []
         self._places: set[Place] = set()
         self._coming = 0  # places whose last worker is about to be gone
@@ -62,6 +67,13 @@ class CPythonRunner:
         for _ in range(self._warm):
             self._rest(await self._open())
 
+    @property
+    def ready(self) -> int:
+        """How many runs could begin now without waiting for anything."""
+        return sum(
+            place.spare.done() if place.spare is not None else not self._spares for place in self._idle
+        )
+
     def isolation(self) -> IsolationReport:
         """Behind which walls its workers run."""
         return self._stock.walls.report
@@ -72,6 +84,7 @@ class CPythonRunner:
             place, child = await self._made(environment)
         except _GoneError:  # the interpreter, not the child: another one can do it
             place, child = await self._made(environment)
+        asyncio.get_running_loop().call_later(_REFILL_S, self._refill)
         worker = CPythonWorker(child, limits, lambda: self._freed(place, child))
         try:
             place.bound(limits)
@@ -81,13 +94,12 @@ class CPythonRunner:
         return worker
 
     async def close(self) -> None:
-        """End everything, and wait for it."""
+        """End everything, and wait for it. The cells themselves are closed by whoever made the walls."""
         self._closing = True
         await self._chores.finish()
         await asyncio.gather(*(place.close() for place in list(self._places)))
         self._places.clear()
         self._idle.clear()
-        self._stock.walls.cells.close()
         self._keeper.shutdown()
 
     async def _made(self, environment: Environment) -> tuple[Place, Child]:
@@ -172,13 +184,19 @@ class CPythonRunner:
         await place.close()
         self._places.discard(place)
 
+    def _refill(self) -> None:
+        """Some time after a worker went out: if it is a session's, it will not be back soon."""
+        if not self._closing and not self._idle and not self._coming and len(self._places) < self._most:
+            self._chores.start(self._replace())
+
     async def _replace(self) -> None:
         if not self._closing and len(self._idle) < self._warm:
             self._rest(await self._open())
 
     def _rest(self, place: Place) -> None:
         """A place that nobody uses: it gets its next child ready."""
-        place.spare = self._chores.start(place.child(_NO_PACKAGES))
+        if self._spares:
+            place.spare = self._chores.start(place.child(_NO_PACKAGES))
         self._idle.append(place)
 
     async def _freed(self, place: Place, child: Child) -> None:

@@ -79,7 +79,8 @@ def fork_into_namespaces() -> int:
     uid, gid = os.getuid(), os.getgid()
     ctypes.pythonapi.PyOS_BeforeFork()
     # Without the interpreter's lock let go: in the child nobody would hand it back.
-    pid = int(_held.syscall(ctypes.c_long(number), ctypes.c_long(_EVERY | signal.SIGCHLD), *[ctypes.c_long(0)] * 4))
+    flags, nothing = ctypes.c_long(_EVERY | signal.SIGCHLD), ctypes.c_long(0)
+    pid = int(_held.syscall(ctypes.c_long(number), flags, nothing, nothing, nothing, nothing))
     if pid:
         error = ctypes.get_errno()
         ctypes.pythonapi.PyOS_AfterFork_Parent()
