@@ -203,7 +203,7 @@ await asyncio.sleep(0)
     record = any_level.run(code)
 
     assert record.status == "success"
-    assert record.usage.wall_ms < 3_000
+    assert record.usage.wall_ms < 8_000
 
 
 def test_a_copy_that_the_code_forked_answers_nobody(any_level: Sandbox) -> None:

@@ -38,11 +38,11 @@ while True: pass
     record = any_level.run(code, limits=Limits(wall_ms=300))
 
     assert record.status == "timeout"
-    assert record.usage.wall_ms < 4_000
+    assert record.usage.wall_ms < 8_000
 
 
 def test_output_beyond_what_is_kept_ends_the_run(any_level: Sandbox) -> None:
-    record = any_level.run("while True: print('x' * 1000)", limits=Limits(kept_bytes=MIB, wall_ms=4_000))
+    record = any_level.run("while True: print('x' * 1000)", limits=Limits(kept_bytes=MIB, wall_ms=10_000))
 
     assert record.status == "killed"
     assert record.error is not None
@@ -51,7 +51,7 @@ def test_output_beyond_what_is_kept_ends_the_run(any_level: Sandbox) -> None:
 
 
 def test_long_output_is_shown_head_and_tail_and_kept_whole(any_level: Sandbox) -> None:
-    record = any_level.run("for n in range(200_000): print(n)", limits=Limits(wall_ms=4_500))
+    record = any_level.run("for n in range(200_000): print(n)", limits=Limits(wall_ms=10_000))
 
     assert record.status == "success", record.error
     assert record.stdout.truncated
@@ -70,7 +70,7 @@ def test_a_file_larger_than_may_be_cannot_be_written(any_level: Sandbox) -> None
 
 
 def test_processor_time_is_bounded(any_level: Sandbox) -> None:
-    record = any_level.run("while True: pass", limits=Limits(cpu_ms=1_000, wall_ms=4_500))
+    record = any_level.run("while True: pass", limits=Limits(cpu_ms=1_000, wall_ms=10_000))
 
     assert record.status == "timeout"
     assert record.error is not None

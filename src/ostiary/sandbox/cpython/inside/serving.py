@@ -68,7 +68,7 @@ def _bound(bounds: dict[str, int]) -> None:
         hard = resource.getrlimit(kind)[1]
         if name == "CPU":
             used = resource.getrusage(resource.RUSAGE_SELF)
-            resource.setrlimit(kind, (int(used.ru_utime + used.ru_stime) + 1 + most, hard))
+            resource.setrlimit(kind, (round(used.ru_utime + used.ru_stime) + most, hard))
         else:
             least = most if hard == resource.RLIM_INFINITY else min(most, hard)
             resource.setrlimit(kind, (least, least))
