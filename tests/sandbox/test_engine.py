@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from ostiary.errors import GatewayFault
-from ostiary.sandbox.engine import Bounds, Busy, Engine, PackageFault
+from ostiary.sandbox.engine import Bounds, Busy, Engine
 from ostiary.sandbox.limits import Limits
 from ostiary.sandbox.record import RunRecord
 from ostiary.sandbox.request import RunRequest
@@ -252,7 +252,7 @@ def test_partial_output_is_seen_while_a_run_goes_on() -> None:
 
 def test_packages_that_cannot_be_had_are_an_install_error_in_the_resolvers_words() -> None:
     async def resolve(code: str, requirements: tuple[str, ...], owner: str) -> Environment:
-        raise PackageFault(f"no version of {requirements[0]} for {owner}")
+        raise GatewayFault(f"no version of {requirements[0]} for {owner}")
 
     async def scene() -> None:
         runner = FakeRunner()

@@ -26,7 +26,10 @@ from ostiary.sandbox.shelf import Shelf
 from ostiary.sandbox.verdict import Verdict
 
 Resolve = Callable[[str, tuple[str, ...], str], Awaitable[Environment]]
-"""Packages for some code: (code, requirements, owner) to a folder of them. Raises PackageFault."""
+"""Packages for some code: (code, requirements, owner) to a folder of them.
+
+An OstiaryError that this raises is the reason why the run is not started, in the resolver's words.
+"""
 
 OnProgress = Callable[[Underway], object]
 
@@ -35,8 +38,8 @@ class Busy(CallerFault):
     """Too much is under way; the same request can succeed later."""
 
 
-class PackageFault(CallerFault):
-    """The packages that a run asked for cannot be had; `message` is the resolver's text."""
+class Unresolved(CallerFault):
+    """The packages that a run asked for cannot be had; `message` says why."""
 
 
 class Bounds(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,7 +61,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
 
 async def _nothing_to_resolve(_code: str, requirements: tuple[str, ...], _owner: str) -> Environment:
     if requirements:
-        raise PackageFault("this server installs no packages", hint="leave `requirements` out")
+        raise Unresolved("this server installs no packages", hint="leave `requirements` out")
     return Environment()
 
 
@@ -219,7 +222,7 @@ class Engine:
                 raise
             # It was stopped before it had a worker, and by the engine itself.
             record = self._record(run, verdict.of_stop(run.stopped, run.request.limits))
-        except PackageFault as fault:
+        except Unresolved as fault:
             told = Fault("package", "PackageFault", _whole(fault))
             record = self._record(run, Verdict("install_error", told))
         except OstiaryError as fault:
@@ -237,7 +240,10 @@ class Engine:
         run.entered = True
         if run.stopped is not None:
             raise asyncio.CancelledError
-        environment = await self._resolve(request.code, request.requirements, request.owner)
+        try:
+            environment = await self._resolve(request.code, request.requirements, request.owner)
+        except OstiaryError as fault:
+            raise Unresolved(fault.message, hint=fault.hint) from fault
         if not request.session:
             return await self._in_place(run, None, environment)
         session, evicted = self._sessions.join(request.owner, request.session)
@@ -286,7 +292,7 @@ class Engine:
         if session.worker is not None:
             if environment.folder in (None, session.environment.folder):
                 return session.worker
-            raise PackageFault(
+            raise Unresolved(
                 f"session `{session.name}` keeps the packages it began with",
                 hint="start another session for others",
             )
