@@ -84,6 +84,11 @@ class PyodideRunner:
         else:
             await first.close()
 
+    @property
+    def spares(self) -> tuple[PyodideWorker, ...]:
+        """The workers that wait for a run."""
+        return tuple(self._spares)
+
     def isolation(self) -> IsolationReport:
         """Behind which walls its workers run."""
         return self._walls.report

@@ -53,6 +53,7 @@ class PyodideWorker:
         self._tap: Tap | None = None
         self._frame: asyncio.Future[Frame | None] = self._loop.create_future()
         self._why = ""
+        self._closed = False
         self._closing: asyncio.Future[None] | None = None
         self.on_gone: Callable[[], object] = lambda: None
         self.on_closed: Callable[[], object] = lambda: None
@@ -68,7 +69,7 @@ class PyodideWorker:
         except TimeoutError as error:
             raise GatewayFault(f"a worker was not ready within {seconds:g} s") from error
         if frame is None:
-            raise GatewayFault(f"a worker did not start: {self._why or 'it ended without a word'}")
+            raise GatewayFault(f"a worker did not start: {self._why or await self._how_it_ended()}")
         try:
             said = word(frame[0])
         except protocol.BrokenError as error:
@@ -79,6 +80,11 @@ class PyodideWorker:
             raise GatewayFault("a worker failed its self-test")
         unbounded = self._process.bound(self._limits)
         self._notes += (unbounded,) if unbounded else ()
+
+    @property
+    def pid(self) -> int:
+        """The process on the host whose end is the worker's."""
+        return self._process.started.pid
 
     def adopt(self, limits: Limits) -> None:
         """Take the bounds of the job's own, where they are not fixed since its start."""
@@ -150,10 +156,14 @@ class PyodideWorker:
 
     async def _close(self) -> None:
         self.kill()
+        await asyncio.to_thread(self._process.started.wait)
+        self._drain()
+        self._closed = True
         for descriptor in (self._ends.stdout, self._ends.stderr, self._ends.replies):
             self._loop.remove_reader(descriptor)
         self._loop.remove_writer(self._ends.jobs)
-        await asyncio.to_thread(self._process.started.wait)
+        if not self._frame.done():  # a run that is still waiting learns of the end
+            self._frame.set_result(None)
         self._ends.close()
         self.on_closed()
         for _ in range(_RELEASE_TRIES):
@@ -200,18 +210,24 @@ class PyodideWorker:
             end = msgspec.structs.replace(end, how="lost", exit_code=None, signal=None, fault=fault)
         return end
 
+    async def _how_it_ended(self) -> str:
+        end = await self._end(leaving=False)
+        how = {"exited": f"with status {end.exit_code}", "signalled": f"by signal {end.signal}"}
+        return f"it ended without a word, {how.get(end.how, 'for want of memory')}"
+
     async def _next_frame(self) -> Frame | None:
         """The next frame, or None when no more will come."""
         frame = await asyncio.shield(self._frame)
         if frame is not None:
             self._frame = self._loop.create_future()
             self._reader = protocol.Reader(self._limits.artifact_bytes)
-            self._loop.add_reader(self._ends.replies, self._replied)
+            if not self._closed:
+                self._loop.add_reader(self._ends.replies, self._replied)
         return frame
 
     async def _write(self, data: bytes) -> None:
         left = memoryview(data)
-        while left and not self.gone:
+        while left and not self.gone and not self._closed:
             try:
                 left = left[os.write(self._ends.jobs, left) :]
             except BlockingIOError:
@@ -229,6 +245,8 @@ class PyodideWorker:
 
     def _printed(self, descriptor: int) -> bool:
         """Hand on what there is; whether there may be more."""
+        if self._closed:  # the number may be somebody else's by now
+            return False
         try:
             data = os.read(descriptor, _PIECE)
         except OSError:
