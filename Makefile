@@ -8,7 +8,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 LISTEN ?= 127.0.0.1:8787
-POLICY ?= examples/time.json
+POLICY ?=
 WORKERS ?= 2
 PYTEST_ARGS ?=
 SECONDS ?= 60
@@ -23,11 +23,12 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
 
-run: .venv/stamp-run .venvs/servers/stamp ## the gate in front of the published time server, on $(LISTEN)
-	@exec $(BIN)/ostiary proxy -p $(POLICY) --server time --listen $(LISTEN) -- .venvs/servers/bin/mcp-server-time
+run: .venv/stamp-run ## Python behind walls, through a gate, on $(LISTEN); SERVER=time for a published server
+	@exec scripts/run.sh $(LISTEN) $(POLICY)
 
-demo: .venv/stamp-run ## an official client, a published server, and one policy between them
-	@$(BIN)/ostiary demo
+demo: .venv/stamp-run ## a policy between an official client and a published server, and hostile code
+	@command -v bwrap >/dev/null || $(MAKE) -s .venvs/programs/stamp-bubblewrap 2>/dev/null || true
+	@PATH=$$PATH:$(CURDIR)/.venvs/programs/usr/bin $(BIN)/ostiary demo
 
 test: lint peers ## everything that is checked before a commit
 	@$(BIN)/pytest --numprocesses=$(WORKERS) --dist=worksteal $(PYTEST_ARGS)

@@ -76,12 +76,14 @@ class PythonOptions:
     """How the built-in Python server runs code.
 
     `isolation` is `none` only by `--unsafe-no-isolation`. `cache_dir` None means the usual place.
+    `preload` names modules that are imported once, before the first run.
     """
 
     engine: Literal["cpython", "pyodide"] = "cpython"
     isolation: Literal["strict", "best-effort", "none"] = "strict"
     naming: Literal["bare", "prefixed", "both"] = "bare"
     cache_dir: str | None = None
+    preload: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

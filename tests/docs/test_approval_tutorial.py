@@ -132,7 +132,7 @@ def test_following_the_tutorial_about_approvals_shows_what_it_says(tmp_path: Pat
 
     shows(init, in_terminal(init.command, tmp_path, environment, prompts=2))
     shows(check, run(check.command, tmp_path, environment))
-    assert start.command == "make run POLICY=hold.yaml"
+    assert start.command == "make run SERVER=time POLICY=hold.yaml"
     gate = recipe(port).replace("examples/time.json", "hold.yaml")
     with running(gate, tmp_path, environment) as printed:
         assert agrees(start.shown, printed), printed

@@ -1,4 +1,4 @@
-"""`ostiary demo`: an official MCP client, a published MCP server, and a policy between them."""
+"""`ostiary demo`: an official client, a published server and a policy between them; then hostile code."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from typing import Any
 
 import typer
 
+from ostiary.cli.demo_code import show_containment
 from ostiary.cli.options import StateOption
 from ostiary.cli.printable import printable
 from ostiary.errors import CallerFault, GatewayFault
+from ostiary.sandbox.isolation.probe import probe
 from ostiary.store.query import Filter, Reader
 from ostiary.store.state import StateDir, find_state
 from ostiary.store.verify import verify
@@ -45,7 +47,7 @@ SHOWN = 90
 def demo(
     state_dir: StateOption = None,
 ) -> None:
-    """Watch one policy allow, refuse and limit real calls, then verify the audit log.
+    """Watch one policy allow, refuse and limit real calls, then hostile code meet its walls.
 
     Needs the official MCP client and a server to call: `pip install 'ostiary[demo]'`.
 
@@ -68,7 +70,21 @@ def demo(
         except TimeoutError as error:
             raise GatewayFault(f"the demo did not end within {SECONDS} s") from error
         good = _report(find_state(state), told)
+        good = _hostile(folder) and good
     raise typer.Exit(0 if good else 1)
+
+
+def _hostile(folder: Path) -> bool:
+    """Hostile code against the walls, where this machine has them; False when it got through."""
+    lacking = probe(os.environ).lacking()
+    if lacking:
+        typer.echo(
+            f"- hostile code: not shown, since strict isolation needs {lacking[0].name}: {lacking[0].why}"
+        )
+        typer.echo(f"    {lacking[0].remedy}; `ostiary doctor` shows everything")
+        return True
+    typer.echo("\nhostile code, behind `ostiary run python`:")
+    return show_containment(folder)
 
 
 class _Step:

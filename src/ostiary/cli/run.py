@@ -75,6 +75,14 @@ _OPTIONS: Final[tuple[Option, ...]] = (
         {"metavar": "DIR", "help": "where the sandbox's files, packages and snapshots are kept"},
     ),
     (
+        ("--preload",),
+        {
+            "metavar": "MODULE",
+            "action": "append",
+            "help": "import this once, before the first run; cpython only, may be repeated",
+        },
+    ),
+    (
         ("--unsafe-no-isolation",),
         {"action": "store_true", "help": "run code without any walls: it can do whatever you can"},
     ),
@@ -123,8 +131,21 @@ def read_options(arguments: Sequence[str]) -> ProxyOptions:
         isolation="none" if given.unsafe_no_isolation else given.isolation or "strict",
         naming=given.naming,
         cache_dir=given.cache_dir,
+        preload=_modules(given),
     )
     return gather(given, (), python)
+
+
+def _modules(given: argparse.Namespace) -> tuple[str, ...]:
+    names: list[str] = given.preload or []
+    for name in names:
+        if not all(part.isidentifier() for part in name.split(".")):
+            raise CallerFault(
+                f"--preload: `{name[:80]}` is not the name of a module", hint="for example numpy"
+            )
+    if names and given.engine != "cpython":
+        raise CallerFault("--preload is for the engine cpython")
+    return tuple(names)
 
 
 def _server(arguments: Sequence[str]) -> tuple[str, list[str]]:

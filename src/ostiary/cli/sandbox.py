@@ -7,7 +7,7 @@ import os
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -21,6 +21,7 @@ class Engine(StrEnum):
     """What runs code."""
 
     cpython = "cpython"
+    pyodide = "pyodide"
 
 
 @app.command("prepare", short_help="Fetch what an engine needs, so that no run has to.")
@@ -39,9 +40,9 @@ def prepare(
 ) -> None:
     """Fetch what an engine needs, so that no run has to.
 
-    Builds the file system that runs see, and fetches numpy, pandas, httpx and requests exactly as
-    this version of Ostiary locks them. Only this step fetches them, and what is there already is
-    left as it is.
+    For cpython it builds the file system that runs see, and fetches numpy, pandas, httpx and
+    requests exactly as this version of Ostiary locks them. For pyodide it fetches Pyodide and
+    builds a snapshot of its memory. Only this step fetches them; what is there is left as it is.
 
     A password for the index belongs into OSTIARY_INDEX_URL, where other users do not see it.
 
@@ -51,19 +52,25 @@ def prepare(
         raise CallerFault(
             "--index-url must not carry credentials", hint="put the whole address into OSTIARY_INDEX_URL"
         )
-    made = _prepare(engine, python or Path(sys.executable), index_url)
+    if engine is Engine.pyodide:
+        for option, given in (("--python", python), ("--index-url", index_url)):
+            if given is not None:
+                raise CallerFault(f"{option} is for the engine cpython")
+        told, lines = _pyodide()
+    else:
+        told, lines = _cpython(python or Path(sys.executable), index_url)
     if format_ is Format.json:
-        print_json({"v": 1, "engine": engine.value, **made})
+        print_json({"v": 1, "engine": engine.value, **told})
         return
-    for missing in made["missing"]:
-        typer.echo(f"without: {missing}", err=True)
-    typer.echo(f"{len(made['packages'])} packages for Python {made['python']}: {made['folder']}")
-    for package in made["packages"]:
-        typer.echo(f"  {package}")
+    for line in lines:
+        typer.echo(line)
 
 
-def _prepare(engine: Engine, python: Path, index_url: str | None) -> dict[str, Any]:
-    """Build and fetch, with what this machine has of walls: what is fetched is known by its digests."""
+Told = tuple[dict[str, object], list[str]]
+"""For programs, and for people."""
+
+
+def _cpython(interpreter: Path, index_url: str | None) -> Told:
     from ostiary.sandbox.isolation.cache import cache_folder
     from ostiary.sandbox.isolation.probe import probe
     from ostiary.sandbox.isolation.root import build_root
@@ -72,15 +79,40 @@ def _prepare(engine: Engine, python: Path, index_url: str | None) -> dict[str, A
 
     cache = cache_folder(os.environ)
     walls = Walls.decide("best-effort", probe(os.environ))
-    root = build_root(cache, python)
-    supply = open_supply(os.environ, walls, cache, python, index_url=index_url)
+    for missing in walls.report.missing:
+        typer.echo(f"without: {missing}", err=True)
+    root = build_root(cache, interpreter)
+    supply = open_supply(os.environ, walls, cache, interpreter, index_url=index_url)
     try:
-        ready = asyncio.run(supply.prepare(engine.value))
+        ready = asyncio.run(supply.prepare("cpython"))
     finally:
         walls.cells.close()
-    return {
+    told: dict[str, object] = {
         "python": root.version,
         "folder": ready.folder,
         "packages": list(ready.packages),
         "missing": list(walls.report.missing),
     }
+    lines = [f"Python {root.version}: {root.path}", f"{len(ready.packages)} packages: {ready.folder}"]
+    return told, lines + [f"  {package}" for package in ready.packages]
+
+
+def _pyodide() -> Told:
+    from ostiary.sandbox.isolation.cache import cache_folder
+    from ostiary.sandbox.pyodide.javascript import find_runtime
+    from ostiary.sandbox.pyodide.prepare import prepare_pyodide
+
+    runtime = find_runtime(os.environ)
+
+    def say(text: str) -> None:
+        typer.echo(text, err=True)
+
+    found = prepare_pyodide(cache_folder(os.environ), runtime, environ=os.environ, say=say)
+    told: dict[str, object] = {
+        "runtime": runtime.named(),
+        "folder": found.place,
+        "snapshot": bool(found.snapshot),
+        "note": found.note,
+    }
+    lines = [f"Pyodide with {runtime.named()}: {found.place}"]
+    return told, lines + ([f"without a memory snapshot: {found.note}"] if found.note else [])

@@ -52,16 +52,23 @@ def describe(options: ProxyOptions, server: str, policy: Compiled | None) -> Ban
         unsafe.append("mode: monitor: nothing is enforced")
     if policy is not None and policy.policy.implied_default:
         unsafe.append("(intercept default allow)")
-    target = options.upstream.partition("?")[0] if options.upstream else f"`{Path(options.command[0]).name}`"
+    if options.python is not None and options.python.isolation == "none":
+        unsafe.append("--unsafe-no-isolation: code runs with all that this process may do")
     return Banner(
         server=server,
-        target=target,
+        target=_target(options),
         policy=str(options.policy) if options.policy else "(no policy): every call is denied",
         revision=policy.revision if policy else "",
         mode="HTTP gate" if options.listen else "stdio gate",
         grant=options.grant,
         unsafe=tuple(unsafe),
     )
+
+
+def _target(options: ProxyOptions) -> str:
+    if options.python is not None:
+        return f"the built-in Python server ({options.python.engine})"
+    return options.upstream.partition("?")[0] if options.upstream else f"`{Path(options.command[0]).name}`"
 
 
 def http_banner(

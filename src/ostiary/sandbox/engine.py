@@ -94,10 +94,18 @@ class Engine:
         self._chores = Chores(on_trouble)
         self._sweeping: asyncio.TimerHandle | None = None
         self._closed = False
+        self._opened = asyncio.Event()
+        self._unready: OstiaryError | None = None
 
     async def open(self) -> None:
-        """Make the runner ready. Raises OstiaryError when it cannot be."""
-        await self.runner.start(self._on_trouble)
+        """Make the runner ready; runs wait for it, and fail when it cannot be. Raises OstiaryError then."""
+        try:
+            await self.runner.start(self._on_trouble)
+        except OstiaryError as fault:
+            self._unready = fault
+            raise
+        finally:
+            self._opened.set()
         self._sweep()
 
     # --- what owners do ---------------------------------------------------------------------------
@@ -152,6 +160,13 @@ class Engine:
             return False
         run.stop("cancelled")
         return True
+
+    async def ended(self, owner: str, run_id: str) -> RunRecord | None:
+        """Wait until a run has ended; its record, or None if `owner` has no such run."""
+        run = self._runs.get(run_id)
+        if run is not None and run.request.owner == owner and run.task is not None:
+            await asyncio.wait({run.task})
+        return self._shelf.get(owner, run_id)
 
     def sessions(self, owner: str) -> tuple[SessionView, ...]:
         """What sessions `owner` has open."""
@@ -240,6 +255,9 @@ class Engine:
         run.entered = True
         if run.stopped is not None:
             raise asyncio.CancelledError
+        await self._opened.wait()
+        if self._unready is not None:
+            raise self._unready
         try:
             environment = await self._resolve(request.code, request.requirements, request.owner)
         except OstiaryError as fault:

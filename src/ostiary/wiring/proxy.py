@@ -27,7 +27,7 @@ from ostiary.proxy.sse.either import EitherUpstream
 from ostiary.proxy.sse.upstream import SessionLimits, SseUpstream
 from ostiary.proxy.stdio.program import Command
 from ostiary.proxy.stdio.upstream import StdioUpstream
-from ostiary.settings import ProxyOptions
+from ostiary.settings import ProxyOptions, PythonOptions
 from ostiary.store.notice import EVERY
 from ostiary.store.opening import open_store
 from ostiary.store.sqlite import SqliteStore
@@ -56,7 +56,7 @@ def run_proxy(options: ProxyOptions, environ: Mapping[str, str]) -> int:
     try:
         policy = read_and_activate(options, server, keyed(store.keys.audit))
         network = prepare_network(options, environ, store.clock.now)
-        return run(_proxy(options, server, policy, state, store, network))
+        return run(_proxy(options, environ, server, policy, state, store, network))
     finally:
         store.close()
 
@@ -72,6 +72,8 @@ def run(main: Coroutine[object, object, Result]) -> Result:
 
 def server_name(options: ProxyOptions) -> str:
     """A name for a server that was given none: a digest of what it is reached by."""
+    if options.python is not None:
+        return "python"
     subject = options.upstream if options.upstream is not None else "\0".join(options.command)
     return "srv-" + hashlib.sha256(subject.encode()).hexdigest()[:12]
 
@@ -99,6 +101,7 @@ def read_and_activate(options: ProxyOptions, server: str, conceal: Conceal) -> t
 
 async def _proxy(
     options: ProxyOptions,
+    environ: Mapping[str, str],
     server: str,
     policy: tuple[bytes, Compiled] | None,
     state: StateDir,
@@ -109,7 +112,11 @@ async def _proxy(
     child_gone = asyncio.Event()
     locked = LockedPins(state, server) if options.pins == "locked" else None  # before anything is started
     doubt = lambda: desk.catalogues.doubt()  # noqa: E731, PLW0108 - the desk comes later
-    upstream = make_upstream(options, child_gone, network, doubt)
+    upstream = (
+        _builtin(options.python, environ, store)
+        if options.python is not None
+        else make_upstream(options, child_gone, network, doubt)
+    )
     journal, asking = TickJournal(store, loop), Asking(state, store)
     store.handles.wake, store.handles.hurrying = journal.wake, journal.hurry
     mint = Mint(store.clock.now)
@@ -128,7 +135,7 @@ async def _proxy(
         brake=options.max_requests,
         board=StopBoard(state),
         shelf=store.handles,
-        headers_end_here=bool(options.command),
+        headers_end_here=bool(options.command) or options.python is not None,
         approvals=asking.source,
     )
     asking.begin(desk, network.hook, options.grant)
@@ -159,6 +166,12 @@ def _rest_the_collector() -> None:
     """What is loaded by now stays: the collector need not walk through it again."""
     gc.freeze()
     gc.set_threshold(*COLLECT_AFTER)
+
+
+def _builtin(options: PythonOptions, environ: Mapping[str, str], store: SqliteStore) -> Upstream:
+    from ostiary.wiring.python import start_python
+
+    return start_python(options, environ, store.clock.now)
 
 
 def make_upstream(

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import ostiary.servers.python as package
+from ostiary.policy.load import load_text
 
 POLICY = Path(package.__file__).parent / "policy.yaml"
 TOOLS = ("python_execute", "run", "get_run", "cancel_run", "end_session")
@@ -47,3 +48,16 @@ def test_ten_runs_a_minute() -> None:
         )
     assert "any other tool: denied" in done.stdout
     assert "resources: default deny" in done.stdout
+
+
+def test_the_page_shows_the_policy_that_is_enforced() -> None:
+    page = Path(__file__).parents[3] / "docs/how-to/run-python.md"
+    shown = page.read_text(encoding="utf-8").split("```yaml policy\n")[1].split("```")[0]
+
+    assert meaning(shown.encode()) == meaning(POLICY.read_bytes())
+
+
+def meaning(text: bytes) -> object:
+    document, diagnostics = load_text(text, file="policy.yaml", unsafe_monitor=False)
+    assert document is not None, diagnostics
+    return document

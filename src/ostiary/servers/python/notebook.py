@@ -11,8 +11,11 @@ import msgspec
 from ostiary.sandbox.record import RunRecord
 
 
-def notebook(cells: Sequence[tuple[str, RunRecord]], version: str) -> bytes:
-    """The document, UTF-8 JSON. `cells` are code and record in order; `version` is of Python."""
+def notebook(cells: Sequence[tuple[str, RunRecord | None]], version: str) -> bytes:
+    """The document, UTF-8 JSON. `cells` are code and record in order, None where it is gone.
+
+    `version` is of Python.
+    """
     return msgspec.json.encode(
         {
             "cells": [_cell(number, code, record) for number, (code, record) in enumerate(cells, 1)],
@@ -26,15 +29,19 @@ def notebook(cells: Sequence[tuple[str, RunRecord]], version: str) -> bytes:
     )
 
 
-def _cell(number: int, code: str, record: RunRecord) -> dict[str, Any]:
+def _cell(number: int, code: str, record: RunRecord | None) -> dict[str, Any]:
     return {
         "cell_type": "code",
         "id": f"cell-{number}",
         "execution_count": number,
         "metadata": {},
         "source": code.splitlines(keepends=True),
-        "outputs": [*_streams(record), *_images(record), *_value(number, record), *_error(record)],
+        "outputs": [] if record is None else _outputs(number, record),
     }
+
+
+def _outputs(number: int, record: RunRecord) -> list[dict[str, Any]]:
+    return [*_streams(record), *_images(record), *_value(number, record), *_error(record)]
 
 
 def _streams(record: RunRecord) -> list[dict[str, Any]]:

@@ -79,10 +79,17 @@ def python_executed(record: RunRecord) -> dict[str, Any]:
 
 def ran(record: RunRecord) -> dict[str, Any]:
     """The data of a reply of `run`: the record, with where to find the rest."""
-    whole = record.summary() | {"notes": notes(record), "uri": f"run://{record.run_id}"}
-    for artifact in whole["artifacts"]:
-        artifact["uri"] = artifact_uri(record.run_id, artifact["name"])
-    return whole
+    artifacts = [
+        {
+            "name": one.name,
+            "mime": one.mime,
+            "size": len(one.content),
+            "uri": artifact_uri(record.run_id, one.name),
+        }
+        for one in record.artifacts
+    ]
+    more = {"notes": notes(record), "uri": f"run://{record.run_id}", "artifacts": artifacts}
+    return record.summary() | more
 
 
 def artifact_uri(run_id: str, name: str) -> str:

@@ -27,6 +27,29 @@ PYTHON_EXECUTE: Final[Schema] = {
     "$schema": DRAFT_7,
 }
 
+RUN_PYTHON_CODE: Final[Schema] = {
+    "type": "object",
+    "properties": {
+        "python_code": {"type": "string", "description": "Python code to run"},
+        "global_variables": {"type": ["object", "null"], "description": "global variables, by name"},
+    },
+    "required": ["python_code"],
+    "additionalProperties": False,
+}
+"""The alias `run_python_code`."""
+
+RUN_PYTHON: Final[Schema] = {
+    "type": "object",
+    "properties": {
+        "code": {"type": "string", "description": "Python code to run"},
+        "servers": {"type": "array", "items": {"type": "string"}, "maxItems": 0},
+        "timeout": {"type": "number", "exclusiveMinimum": 0, "description": "seconds"},
+    },
+    "required": ["code"],
+    "additionalProperties": False,
+}
+"""The alias `run_python`, whose `timeout` is in seconds."""
+
 _FILE: Final[Schema] = {
     "type": "object",
     "properties": {

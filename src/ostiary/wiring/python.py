@@ -1,0 +1,160 @@
+"""The built-in Python server in the place of an upstream: walls, runner, engine, server."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import sys
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ostiary import VERSION
+from ostiary.errors import CallerFault, OstiaryError
+from ostiary.proxy.exchange import Flow, Sink, UpstreamRequest
+from ostiary.sandbox.cpython.runner import CPythonRunner
+from ostiary.sandbox.cpython.zygote import Stock
+from ostiary.sandbox.engine import Engine
+from ostiary.sandbox.isolation.cache import cache_folder
+from ostiary.sandbox.isolation.probe import Probed, probe
+from ostiary.sandbox.isolation.root import build_root
+from ostiary.sandbox.isolation.walls import Walls
+from ostiary.sandbox.packages.resolve import Packages
+from ostiary.sandbox.packages.store import Store
+from ostiary.sandbox.packages.target import Target
+from ostiary.sandbox.packages.wheels import find_wheels
+from ostiary.sandbox.runner import Environment, Runner
+from ostiary.servers.core.upstream import BuiltinUpstream
+from ostiary.servers.python.server import make_server, status_of
+from ostiary.settings import PythonOptions
+
+
+class PythonUpstream:
+    """Implements `Upstream`: the Python server, and the engine that lives as long as it does."""
+
+    def __init__(self, server: BuiltinUpstream, engine: Engine, walls: Walls) -> None:
+        """Serves at once; the engine warms up meanwhile, and a run that comes early waits for it."""
+        self._server = server
+        self._engine = engine
+        self._walls = walls
+        self._warming = asyncio.get_running_loop().create_task(self._warm())  # ended in `close`
+
+    async def _warm(self) -> None:
+        try:
+            await self._engine.open()
+        except OstiaryError as error:
+            _trouble(f"the Python server could not warm up: {error.message}")
+
+    def send(self, request: UpstreamRequest, sink: Sink) -> Flow:
+        """Take one request; see `Upstream.send`."""
+        return self._server.send(request, sink)
+
+    async def close(self) -> None:
+        """End every call, then every run and session, and wait until nothing of them is left."""
+        self._warming.cancel()
+        await asyncio.wait({self._warming})
+        await self._server.close()
+        await self._engine.close()
+        self._walls.cells.close()
+
+
+def start_python(
+    options: PythonOptions, environ: Mapping[str, str], clock: Callable[[], int]
+) -> PythonUpstream:
+    """Decide about the walls, and serve.
+
+    Raises OstiaryError when the isolation or the engine that was asked for cannot be had.
+    """
+    if options.cache_dir is not None:
+        environ = {**environ, "OSTIARY_CACHE_DIR": str(Path(options.cache_dir).absolute())}
+    found = probe(environ)
+    walls = Walls.decide(options.isolation, found)
+    cache = cache_folder(environ)
+    engine = Engine(
+        _runner(options, environ, walls, cache),
+        clock=clock,
+        mint=_run_id,
+        resolve=Supplied(options.engine, partial(_supply, environ, walls, cache)),
+        on_trouble=_trouble,
+    )
+    server = make_server(
+        engine,
+        version=VERSION,
+        naming=options.naming,
+        status=lambda: status_of(engine, lambda: _machine(found)),
+    )
+    return PythonUpstream(BuiltinUpstream(server), engine, walls)
+
+
+def _runner(options: PythonOptions, environ: Mapping[str, str], walls: Walls, cache: Path) -> Runner:
+    if options.engine == "pyodide":
+        return _pyodide(environ, walls, cache)
+    root = build_root(cache, Path(sys.executable))
+    store = Store(cache / "packages")
+    store.folder.mkdir(
+        mode=0o755, exist_ok=True
+    )  # there before the first package: workers see it as it grows
+    wheels = find_wheels(store, Target(engine="cpython", python=root.version))
+    stock = Stock(
+        walls,
+        root,
+        packages=str(store.folder),
+        wheels=wheels.folder if wheels is not None else None,
+        preload=options.preload,
+    )
+    return CPythonRunner(stock)
+
+
+def _pyodide(environ: Mapping[str, str], walls: Walls, cache: Path) -> Runner:
+    from ostiary.sandbox.pyodide.javascript import find_runtime
+    from ostiary.sandbox.pyodide.prepare import find_pyodide
+    from ostiary.sandbox.pyodide.runner import PyodideRunner
+
+    found = find_pyodide(cache, find_runtime(environ))
+    if found is None:
+        raise CallerFault(
+            "Pyodide is not there yet", hint="fetch it once: ostiary sandbox prepare --engine pyodide"
+        )
+    return PyodideRunner(walls, cache, found)
+
+
+def _supply(environ: Mapping[str, str], walls: Walls, cache: Path) -> Packages:
+    """What fetches packages; takes a moment, so it is made when the first run asks for some."""
+    from ostiary.sandbox.packages.opening import open_supply
+
+    return open_supply(environ, walls, cache, Path(sys.executable)).packages()
+
+
+class Supplied:
+    """The packages of runs, as `Engine` asks for them."""
+
+    def __init__(self, engine: str, make: Callable[[], Packages]) -> None:
+        self._engine = engine
+        self._make = make
+        self._packages: Packages | None = None
+        self._turn = asyncio.Lock()
+
+    async def __call__(self, code: str, requirements: tuple[str, ...], owner: str) -> Environment:
+        """Raises PackageFault. Most runs ask for nothing, and wait for nothing."""
+        if not requirements and "# /// script" not in code:
+            return Environment()
+        async with self._turn:
+            if self._packages is None:
+                self._packages = await asyncio.to_thread(self._make)
+        return await self._packages.resolve(code, requirements, owner, self._engine)
+
+
+def _machine(found: Probed) -> dict[str, Any]:
+    """What the machine offers, by layer, for `sandbox://status`."""
+    layers = (found.bubblewrap, found.namespaces, found.seccomp, found.cgroups, found.landlock)
+    return {"layers": [{"name": one.name, "found": one.found, "why": one.why} for one in layers]}
+
+
+def _run_id() -> str:
+    """Ids that nobody can guess: whoever knows one still has to be its owner."""
+    return f"run_{secrets.token_hex(12)}"
+
+
+def _trouble(text: str) -> None:
+    print(f"ostiary: {text}", file=sys.stderr, flush=True)
