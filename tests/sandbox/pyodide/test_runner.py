@@ -44,9 +44,6 @@ def copied(here: Prepared, folder: Path) -> Prepared:
     cache = folder / "cache"
     shutil.copytree(here.found.place, cache / "pyodide" / Path(here.found.place).name)
     place = str(cache / "pyodide" / Path(here.found.place).name)
-    for one in (folder, *folder.parents):
-        if one.owner() == Path.home().owner() and one != Path("/"):
-            one.chmod(one.stat().st_mode | 0o011)
     for one in (cache, cache / "pyodide"):
         one.chmod(0o755)
     return Prepared(cache, msgspec.structs.replace(here.found, place=place))

@@ -368,9 +368,6 @@ def test_packages_of_a_folder_can_be_imported_and_not_changed(here: Prepared, tm
     (folder / "given/more.py").write_text("said = 'imported'")
     for path in (tmp_path, folder, *folder.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
-    for above in tmp_path.parents:
-        if above.stat().st_uid == tmp_path.stat().st_uid and above != above.parent:
-            above.chmod(above.stat().st_mode | 0o011)
     code = """
 import given
 why = ""

@@ -41,7 +41,7 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker is started with. Paths are as the worker sees them.
 
     `replies` is the descriptor that answers leave on, `snapshot` and `packages` are empty where
-    there is none. `make` asks for a snapshot instead of jobs.
+    there is none. `make` asks for a snapshot instead of jobs. `rounds` is how often it rehearses.
     """
 
     place: str
@@ -49,6 +49,7 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     snapshot: str = ""
     packages: str = ""
     make: bool = False
+    rounds: int = 1
     limits: Limits = Limits()
 
 
@@ -125,6 +126,7 @@ def _told(start: Start) -> dict[str, object]:
         "snapshot": start.snapshot,
         "packages": start.packages,
         "make": start.make,
+        "rounds": start.rounds,
         "answering": _ANSWERING,
         "modules": f"{start.place}/{MODULES}",
         "file_bytes": start.limits.file_bytes,

@@ -28,6 +28,8 @@ from ostiary.sandbox.runner import Environment
 _FROM_SNAPSHOT: Final = 20.0
 _PLAIN: Final = 60.0
 """Seconds that a start may take on a busy machine; on an idle one it is half a second, or four."""
+_ROUNDS_OF_A_SPARE: Final = 8
+"""Nobody waits for the start of a spare, so it has time to rehearse."""
 _FEWEST_TASKS: Final = 48
 """Threads of the runtime and the processes that wall it off."""
 
@@ -138,11 +140,11 @@ class PyodideRunner:
         await asyncio.gather(*(worker.close() for worker in tuple(self._workers)))
         await asyncio.to_thread(self._starter.shutdown)
 
-    async def _ready(self, limits: Limits, environment: Environment) -> PyodideWorker:
+    async def _ready(self, limits: Limits, environment: Environment, rounds: int = 1) -> PyodideWorker:
         """Start a worker and wait until it can take a job."""
         notes = (f"loaded without a memory snapshot: {self._found.note}",) if not self._found.snapshot else ()
         loop = asyncio.get_running_loop()
-        started = loop.run_in_executor(self._starter, self._spawn, limits, environment)
+        started = loop.run_in_executor(self._starter, self._spawn, limits, environment, rounds)
         try:
             process, ends = await asyncio.shield(started)
         except asyncio.CancelledError:
@@ -166,7 +168,7 @@ class PyodideRunner:
             self._workers.add(worker)
             worker.kill()
 
-    def _spawn(self, limits: Limits, environment: Environment) -> tuple[WorkerProcess, Channels]:
+    def _spawn(self, limits: Limits, environment: Environment, rounds: int) -> tuple[WorkerProcess, Channels]:
         """Runs in the thread that stays."""
         if self._root is None:
             raise GatewayFault("the engine `pyodide` is not running")
@@ -177,7 +179,8 @@ class PyodideRunner:
                 cell.group.set(memory=limits.memory + launch.OVERHEAD, processes=tasks)
             ours, theirs = channels(cell.uid)
             try:
-                box = self._box(self._root, limits, environment, theirs.replies, cell)
+                start = self._start(limits, environment, theirs.replies, rounds)
+                box = self._box(self._root, limits, environment, start, cell)
                 process = self._walls.start(
                     box, stdin=theirs.jobs, stdout=theirs.stdout, stderr=theirs.stderr
                 )
@@ -191,25 +194,31 @@ class PyodideRunner:
             raise
         return WorkerProcess(process, cell), ours
 
-    def _box(self, root: Root, limits: Limits, environment: Environment, replies: int, cell: Cell) -> Box:
+    def _start(self, limits: Limits, environment: Environment, replies: int, rounds: int) -> launch.Start:
+        """What the worker is told; where there is no box, by the paths of the host."""
+        walled, folder = self._walls.walled, environment.folder or ""
+        place = launch.PLACE if walled else self._found.place
+        return launch.Start(
+            place=place,
+            replies=replies,
+            snapshot=f"{place}/{self._found.snapshot}" if self._found.snapshot else "",
+            packages=launch.PACKAGES if walled and folder else folder,
+            rounds=rounds,
+            limits=limits,
+        )
+
+    def _box(
+        self, root: Root, limits: Limits, environment: Environment, start: launch.Start, cell: Cell
+    ) -> Box:
         binds = [Bind(self._found.place, launch.PLACE)]
         if environment.folder is not None:
             binds.append(Bind(environment.folder, launch.PACKAGES))
-        seen = {bind.source: bind.target if self._walls.walled else bind.source for bind in binds}
-        place, snapshot = seen[self._found.place], self._found.snapshot
-        start = launch.Start(
-            place=place,
-            replies=replies,
-            snapshot=f"{place}/{snapshot}" if snapshot else "",
-            packages=seen[environment.folder] if environment.folder is not None else "",
-            limits=limits,
-        )
         return Box(
             command=launch.command(self._found.runtime, root.programs[0], start),
             root=root,
             binds=tuple(binds),
             environment=launch.environment(self._found.runtime),
-            pass_fds=(replies,),
+            pass_fds=(start.replies,),
             # Threads only: the runtime has no business starting programs, and no socket of any kind.
             seccomp=self._walls.filter(processes=False, sockets="none"),
             cell=cell,
@@ -238,7 +247,7 @@ class PyodideRunner:
     async def _filled(self) -> None:
         while len(self._spares) < self._wanted and not self._closed:
             try:
-                self._keep(await self._ready(self._limits, Environment()))
+                self._keep(await self._ready(self._limits, Environment(), _ROUNDS_OF_A_SPARE))
             except OstiaryError as error:
                 self._on_trouble(f"no worker of the engine `pyodide` could be made ready: {error.message}")
                 return

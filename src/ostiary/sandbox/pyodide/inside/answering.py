@@ -114,12 +114,13 @@ class Answering:
         sys.__stdout__, sys.__stderr__ = sys.stdout, sys.stderr
         self._begin(work)
 
-    def check(self, work: str) -> str:
+    def check(self, work: str, rounds: int) -> str:
         """The self-test: what every worker must be able to do. The text is the same wherever it works.
 
         It is a rehearsal too: what runs here for the first time is compiled by the time a job comes.
+        One round is the test, more of them make the first job quicker.
         """
-        told = [self._answer(_TRIAL | {"code": code}, b"ab") for code in _TRIALS * 8]
+        told = [self._answer(_TRIAL | {"code": code}, b"ab") for code in _TRIALS * rounds][: len(_TRIALS)]
         self._begin(work)
         return hashlib.sha256(b"".join(told)).hexdigest()
 

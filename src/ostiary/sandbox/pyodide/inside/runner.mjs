@@ -178,7 +178,7 @@ function settle(py, answering) {
   globalThis.process = { exitCode: 0 }; // what an exit of Python's is noted in
   // What Pyodide has to say of its own end is in the last frame, and not in what the code printed.
   for (const name of ["debug", "error", "info", "log", "trace", "warn"]) console[name] = () => {};
-  return answering.check(WORK);
+  return answering.check(WORK, told.rounds);
 }
 
 function serve(answering) {
