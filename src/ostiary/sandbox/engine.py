@@ -289,7 +289,7 @@ class Engine:
         lives_on = False
         try:
             ended = await self._execute(run, worker, session.next_name() if session else "<cell 1>")
-            lives_on = session is not None and ended.how == "returned"
+            lives_on = session is not None and ended.how == "returned" and run.stopped is None
         finally:
             if lives_on:
                 self._places.release()

@@ -22,7 +22,6 @@ ENDED: Final = struct.Struct("!iqq")
 """The last word of an init: wait status, microseconds of CPU, kB of memory."""
 
 MAX_TEXT: Final = 8 << 20
-MAX_NOTES = 40
 _MAX_NAME = 255
 _KINDS = mimetypes.MimeTypes(filenames=())  # its own table: what a host has configured is no part of a reply
 
@@ -53,7 +52,7 @@ class _Answer(msgspec.Struct, forbid_unknown_fields=True):
     fault: _Fault | None
     leaving: bool
     artifacts: list[_File]
-    notes: list[str]
+    left_out: int
     cpu_ms: float
     max_rss_kb: int
 
@@ -65,7 +64,7 @@ class Answer(msgspec.Struct, frozen=True):
     fault: Fault | None
     leaving: bool
     artifacts: tuple[Artifact, ...]
-    notes: tuple[str, ...]
+    left_out: int
     cpu_ms: float
     max_rss_kb: int
 
@@ -129,7 +128,7 @@ def answer(text: bytes, body: bytes, limits: Limits) -> Answer:
         fault=fault,
         leaving=read.leaving,
         artifacts=_artifacts(read.artifacts, body, limits.artifacts),
-        notes=tuple(note[:300] for note in read.notes[:MAX_NOTES]),
+        left_out=max(0, read.left_out),
         cpu_ms=max(0.0, read.cpu_ms),
         max_rss_kb=max(0, read.max_rss_kb),
     )

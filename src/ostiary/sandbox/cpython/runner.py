@@ -51,6 +51,7 @@ class CPythonRunner:
         self._idle: list[Place] = []
         self._places: set[Place] = set()
         self._coming = 0  # places whose last worker is about to be gone
+        self._refilling = False
         self._waiting: deque[asyncio.Future[Place]] = deque()
         self._closing = False
         # One thread, as long as the runner: what it starts dies with it.
@@ -181,17 +182,22 @@ class CPythonRunner:
         return place
 
     async def _drop(self, place: Place) -> None:
-        await place.close()
         self._places.discard(place)
+        await place.close()
 
     def _refill(self) -> None:
         """Some time after a worker went out: if it is a session's, it will not be back soon."""
-        if not self._closing and not self._idle and not self._coming and len(self._places) < self._most:
+        nothing_comes = not (self._idle or self._coming or self._refilling)
+        if nothing_comes and not self._closing and len(self._places) < self._most:
+            self._refilling = True
             self._chores.start(self._replace())
 
     async def _replace(self) -> None:
-        if not self._closing and len(self._idle) < self._warm:
-            self._rest(await self._open())
+        try:
+            if not self._closing and len(self._idle) < self._warm:
+                self._rest(await self._open())
+        finally:
+            self._refilling = False
 
     def _rest(self, place: Place) -> None:
         """A place that nobody uses: it gets its next child ready."""

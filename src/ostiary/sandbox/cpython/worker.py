@@ -29,6 +29,7 @@ _ADDRESSES: Final = 128 << 20
 """Beyond its memory, of a process that no cgroup bounds: what an interpreter maps and never touches."""
 
 _LOOK_S: Final = 0.25
+_LEAVE_S: Final = 5.0
 _END_S: Final = 10.0
 
 
@@ -139,7 +140,7 @@ class CPythonWorker:
         return end
 
     def _returned(self, answer: protocol.Answer, before: tuple[int, float | None]) -> Ended:
-        notes = answer.notes
+        notes = _notes(answer)
         if self._oom(before[0]):
             notes += ("a process that the code started was ended: it needed too much memory",)
         return Ended(
@@ -158,7 +159,7 @@ class CPythonWorker:
             how="signalled" if self._killed else "lost",
             signal=signal.SIGKILL if self._killed else None,
             artifacts=() if answer is None else answer.artifacts,
-            notes=() if answer is None else answer.notes,
+            notes=_notes(answer),
         )
         cpu_ms: float | None = None
         word = self._last_word()
@@ -203,8 +204,13 @@ class CPythonWorker:
 
     async def _gone(self, turn: _Turn) -> None:
         """Wait until its init is gone, and with it all; keep what was written and said until then."""
-        async with asyncio.timeout(_END_S):
-            await readable(self._child.pidfd)
+        try:
+            async with asyncio.timeout(_LEAVE_S):
+                await readable(self._child.pidfd)
+        except TimeoutError:  # it said that it ends, and does not
+            self.kill()
+            async with asyncio.timeout(_END_S):
+                await readable(self._child.pidfd)
         turn.drain()
 
     async def close(self) -> None:
@@ -218,6 +224,13 @@ class CPythonWorker:
             await self._freed()
         finally:
             self._closing.set_result(None)
+
+
+def _notes(answer: protocol.Answer | None) -> tuple[str, ...]:
+    """In our words: what a child says is its code's word."""
+    if answer is None or not answer.left_out:
+        return ()
+    return (f"{answer.left_out} files are no artifacts: there were too many, or they were too large",)
 
 
 class _Turn:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import socket
 import subprocess
+import tempfile
 from typing import Final, NamedTuple
 
 from ostiary.errors import GatewayFault
@@ -19,6 +20,7 @@ START_S: Final = 60.0
 """Seconds that an interpreter may take to start; big packages are imported in that time."""
 
 _END_S: Final = 2.0
+_MAX_WORDS: Final = 1_000
 
 PACKAGES: Final = "/packages"
 DEPENDENCIES: Final = "/deps"
@@ -76,9 +78,22 @@ class Zygote:
         Raises GatewayFault.
         """
         ours, theirs = socket.socketpair()
-        with theirs:
+        with theirs, tempfile.TemporaryFile() as said:
             self._control = ours
-            self._process = self.stock.walls.start(self._box(theirs.fileno()), **_QUIET)
+            box = self._box(theirs.fileno())
+            nothing = subprocess.DEVNULL
+            self._process = self.stock.walls.start(box, stdin=nothing, stdout=nothing, stderr=said)
+            theirs.close()
+            try:
+                self._warm(ours)
+            except GatewayFault as fault:
+                self.close()
+                said.seek(0)
+                words = said.read(_MAX_WORDS).decode("utf-8", "replace").strip()
+                raise GatewayFault(f"{fault.message}: {words}" if words else fault.message) from fault
+
+    def _warm(self, ours: socket.socket) -> None:
+        """Send it its modules and wait until it has imported everything."""
         ours.settimeout(START_S)
         try:
             ours.sendall(program.start(self._settings()))
@@ -86,10 +101,8 @@ class Zygote:
             while (told := reader.feed(self._some(ours))) is None:
                 pass
         except (OSError, protocol.BrokenError) as error:
-            self.close()
             raise GatewayFault(f"a warm interpreter did not start: {error}") from error
         if told[0] != b'{"ready": true}':
-            self.close()
             raise GatewayFault("a warm interpreter did not start: it answered something else")
 
     @staticmethod
@@ -175,8 +188,6 @@ class Zygote:
                 self._process.kill()
                 self._process.wait()
 
-
-_QUIET: Final = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
 _ENVIRONMENT: Final = {
     "PATH": "/usr/bin:/bin",

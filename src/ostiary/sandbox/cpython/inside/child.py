@@ -62,6 +62,8 @@ def _live(descriptors: list[int], status: socket.socket, settings: dict[str, Any
     if prepared is None:
         return
     wanted, _ = prepared
+    # Where memory is short it is the child that has to go, and not the interpreter it came from.
+    Path("/proc/self/oom_score_adj").write_text("500")
     _streams(descriptors[2:])
     if settings["walled"]:
         _wall(wanted["package"], settings)

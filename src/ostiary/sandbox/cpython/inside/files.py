@@ -18,10 +18,10 @@ _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 class Left(NamedTuple):
-    """Files of the output folder: names and contents, and what there was no room for."""
+    """Files of the output folder: names and contents, and how many more there were."""
 
     files: list[tuple[str, bytes]]
-    notes: list[str]
+    out: int
 
 
 def place(work: str, listed: list[dict[str, Any]], body: memoryview) -> int:
@@ -64,19 +64,17 @@ class Outbox:
 
     def take(self, most: int, room: int) -> Left:
         """What is new: at most `most` files and `room` bytes, regular files only, no link followed."""
-        left = Left([], [])
+        taken: list[tuple[str, bytes]] = []
+        left_out = 0
         with contextlib.suppress(OSError):
             for name, size, content in self._new():
-                if len(left.files) >= most:
-                    left.notes.append(f"more than {most} files in `{OUT}`; the rest was left there")
-                    break
-                if size > room:
-                    left.notes.append(f"`{name}` is too large for an artifact: {size} bytes, {room} left")
+                if len(taken) >= most or size > room:
+                    left_out += 1
                     continue
                 data = _read(content, room)
                 room -= len(data)
-                left.files.append((name, data))
-        return left
+                taken.append((name, data))
+        return Left(taken, left_out)
 
     def _new(self) -> Iterator[tuple[str, int, int]]:
         """Name, size and an open descriptor of each new file; the descriptor is closed afterwards."""

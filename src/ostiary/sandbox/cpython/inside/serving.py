@@ -94,13 +94,13 @@ def _leave_fork(outcome: Outcome) -> NoReturn:
 def _answer(outcome: Outcome, outbox: files.Outbox, fields: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     room, most = fields["artifact_bytes"], fields["artifacts"]
     shown: list[tuple[str, bytes]] = []
-    notes: list[str] = []
+    left_out = 0
     for name, content in show.images(outcome.value):
         if len(shown) < most and len(content) <= room:
             shown.append((name, content))
             room -= len(content)
         else:
-            notes.append(f"`{name}` is too large for an artifact")
+            left_out += 1
     left = outbox.take(most - len(shown), room)
     value = None
     if outcome.value is not None:
@@ -112,7 +112,7 @@ def _answer(outcome: Outcome, outbox: files.Outbox, fields: dict[str, Any]) -> t
         "fault": outcome.fault,
         "leaving": outcome.leaving is not None,
         "artifacts": [{"name": name, "size": len(content)} for name, content in shown + left.files],
-        "notes": notes + left.notes,
+        "left_out": left_out + left.out,
         "cpu_ms": round(seconds * 1000, 3),
         "max_rss_kb": max(mine.ru_maxrss, others.ru_maxrss),
     }
