@@ -58,26 +58,19 @@ class Place:
         """A fresh child with these packages, ready for its job. Raises GatewayFault."""
         lines = self._zygote.child()
         folder = ""
-        begun: Child | None = None
         try:
             folder = "" if self._stock.walled else self._folder()
             async with asyncio.timeout(_READY_S):
                 lines.channel.send(protocol.message(self._wanted(environment, folder)))
-                pid = await _hello(lines)
-                begun = Child(lines, pid, os.pidfd_open(pid), self._stock.walled, self.cell.group, folder)
-                lines.status.send(b"go")
                 await _ready(lines)
+            pid = _hello(lines)
+            return Child(lines, pid, os.pidfd_open(pid), self._stock.walled, self.cell.group, folder)
         except BaseException as error:
-            if begun is not None:
-                begun.kill()
-                await self.release(begun)
-            else:
-                lines.close()
-                shutil.rmtree(folder, ignore_errors=True)
+            lines.close()  # without them it ends by itself
+            shutil.rmtree(folder, ignore_errors=True)
             if isinstance(error, OSError | TimeoutError | protocol.BrokenError):
                 raise GatewayFault(f"a worker could not be set up: {error}") from error
             raise
-        return begun
 
     def bound(self, limits: Limits) -> None:
         """Bound what runs here: for the worker that is handed out now. Raises GatewayFault.
@@ -144,9 +137,8 @@ class Place:
             await asyncio.sleep(_REMOVE_PAUSE_S)
 
 
-async def _hello(lines: Lines) -> int:
+def _hello(lines: Lines) -> int:
     """The first word of an init; which process it is, in this host's numbers, is the kernel's word."""
-    await readable(lines.status.fileno())
     word, extra, _, _ = lines.status.recvmsg(256, socket.CMSG_SPACE(_CREDENTIALS.size))
     pid = 0
     for level, kind, data in extra:
@@ -163,7 +155,8 @@ async def _ready(lines: Lines) -> None:
         await readable(lines.channel.fileno())
         data = lines.channel.recv(4096)
         if not data:
-            said = lines.status.recv(256)
+            await readable(lines.status.fileno())
+            said = lines.status.recv(256).removeprefix(b"hello")
             raise GatewayFault(
                 f"a worker could not be set up: {said.decode('utf-8', 'replace') or 'it ended'}"
             )
