@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import mimetypes
 import struct
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
@@ -30,16 +30,23 @@ class BrokenError(Exception):
     """A child wrote what no child of ours would."""
 
 
+# What `inside.show` and `inside.evaluate` keep to, and a line that says how much was left out.
+_Long = Annotated[str, msgspec.Meta(max_length=(1 << 20) + 100)]
+_Trace = Annotated[str, msgspec.Meta(max_length=131_072 + 100)]
+_Said = Annotated[str, msgspec.Meta(max_length=16_384 + 100)]
+_Short = Annotated[str, msgspec.Meta(max_length=300)]
+
+
 class _Value(msgspec.Struct, forbid_unknown_fields=True):
-    text: str
-    json: str | None
+    text: _Long
+    json: _Long | None
 
 
 class _Fault(msgspec.Struct, forbid_unknown_fields=True):
     category: Literal["exception"]
-    type: str
-    message: str
-    traceback: str
+    type: _Short
+    message: _Said
+    traceback: _Trace
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):

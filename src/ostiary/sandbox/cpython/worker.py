@@ -29,8 +29,9 @@ _ADDRESSES: Final = 128 << 20
 """Beyond its memory, of a process that no cgroup bounds: what an interpreter maps and never touches."""
 
 _LOOK_S: Final = 0.25
-_LEAVE_S: Final = 5.0
 _END_S: Final = 10.0
+_LEAVE_S: Final = 2.0
+"""How long a worker may take to end that said it would."""
 
 
 class Child(NamedTuple):
@@ -78,6 +79,8 @@ class CPythonWorker:
         self._freed = freed
         self._killed = False
         self._over_cpu = False
+        self._stayed = False
+        self._end_watch: Callable[[], object] = lambda: None
         self._closing: asyncio.Future[None] | None = None
 
     # --- one job ----------------------------------------------------------------------------------
@@ -90,7 +93,7 @@ class CPythonWorker:
         turn = _Turn(self._child.lines, protocol.Reader(self._limits.artifact_bytes), tap)
         group = self._child.group
         before = (group.oom_kills(), group.cpu_ms()) if group is not None else (0, None)
-        watch = self._watch_cpu(before[1])
+        self._watch_cpu(before[1])
         try:
             turn.begin(protocol.job_message(job, self._limits, self._resource_limits()))
             message = await turn.over
@@ -104,10 +107,12 @@ class CPythonWorker:
             turn.drain()
             raise
         finally:
-            watch()
+            self._end_watch()
             turn.end()
         if answer is not None and not answer.leaving:
             turn.drain()
+            if group is not None:  # in a session processes go on between its runs, for as much time again
+                self._watch_cpu(group.cpu_ms())
             return self._returned(answer, before)
         await self._gone(turn)
         return self._ended(answer, before)
@@ -119,11 +124,12 @@ class CPythonWorker:
             bounds["AS"] = limits.memory + _ADDRESSES
         return bounds
 
-    def _watch_cpu(self, before: float | None) -> Callable[[], None]:
-        """Kill when all processes together used too much CPU. Returns what ends the watch."""
+    def _watch_cpu(self, before: float | None) -> None:
+        """From now on kill when all processes together used too much CPU; in place of an earlier watch."""
+        self._end_watch()
         group, loop = self._child.group, asyncio.get_running_loop()
         if group is None or before is None:
-            return lambda: None
+            return
         timer: list[asyncio.TimerHandle] = []
 
         def look() -> None:
@@ -137,7 +143,7 @@ class CPythonWorker:
             timer[0].cancel()
 
         timer.append(loop.call_later(_LOOK_S, look))
-        return end
+        self._end_watch = end
 
     def _returned(self, answer: protocol.Answer, before: tuple[int, float | None]) -> Ended:
         notes = _notes(answer)
@@ -161,6 +167,9 @@ class CPythonWorker:
             artifacts=() if answer is None else answer.artifacts,
             notes=_notes(answer),
         )
+        if self._stayed:
+            told = Fault("worker", "BrokenAnswer", "the worker said that it was leaving, and stayed")
+            ended = msgspec.structs.replace(ended, how="lost", signal=None, fault=told)
         cpu_ms: float | None = None
         word = self._last_word()
         if word is not None:
@@ -208,6 +217,7 @@ class CPythonWorker:
             async with asyncio.timeout(_LEAVE_S):
                 await readable(self._child.pidfd)
         except TimeoutError:  # it said that it ends, and does not
+            self._stayed = not self._killed
             self.kill()
             async with asyncio.timeout(_END_S):
                 await readable(self._child.pidfd)
@@ -219,6 +229,7 @@ class CPythonWorker:
             await asyncio.shield(self._closing)
             return
         self.kill()
+        self._end_watch()
         self._closing = asyncio.get_running_loop().create_future()
         try:
             await self._freed()

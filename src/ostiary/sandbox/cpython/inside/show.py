@@ -25,10 +25,14 @@ def as_text(value: object) -> str:
 
 
 def clean(text: str, most: int = MAX_TEXT) -> str:
-    """At most `most` characters, with what UTF-8 cannot say written as escapes."""
+    """At most `most` characters, with what UTF-8 cannot say written as escapes.
+
+    Where something was left out, a few words more say so.
+    """
+    told = text[:most].encode("utf-8", "backslashreplace").decode("utf-8")
     if len(text) > most:
-        text = f"{text[:most]}… ({len(text) - most} more characters)"
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+        return f"{told[:most]}… ({len(text) - most} more characters)"
+    return told if len(told) <= most else f"{told[:most]}…"
 
 
 def as_json(value: object) -> str | None:
