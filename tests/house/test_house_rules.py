@@ -208,6 +208,7 @@ def test_every_test_file_stands_where_its_subject_stands() -> None:
         "differential",
         "docs",
         "e2e",
+        "escapes",
         "faults",
         "fuzz",
         "house",

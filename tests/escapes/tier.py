@@ -1,0 +1,170 @@
+"""One engine for all attempts of a level of isolation, and how an attempt is made on it."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import secrets
+import select
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ostiary.sandbox.cpython.place import Place
+from ostiary.sandbox.cpython.runner import CPythonRunner
+from ostiary.sandbox.cpython.worker import CPythonWorker
+from ostiary.sandbox.cpython.zygote import Stock
+from ostiary.sandbox.engine import Bounds, Engine
+from ostiary.sandbox.isolation.cache import cache_folder
+from ostiary.sandbox.isolation.cells import running
+from ostiary.sandbox.isolation.probe import probe
+from ostiary.sandbox.isolation.root import build_root
+from ostiary.sandbox.isolation.walls import Level, Walls
+from ostiary.sandbox.limits import Limits
+from ostiary.sandbox.record import RunRecord
+from ostiary.sandbox.request import RunRequest
+from ostiary.sandbox.runner import Worker
+from tests.escapes.attempt import PRELUDE, Attempt
+from tests.escapes.world import WAIT_S, World
+from tests.needs import missing, needs_program
+
+START_S = 45
+WAITING = 5
+"""Bubblewrap and its own init, the warm interpreter, and the child that is ready: an init and another."""
+
+ORDINARY = "import json\nprint('as ever')\njson.loads('[1, 2]')[1] + 40"
+
+
+class Tier:
+    """An engine that gives every run the same place, and the host around it."""
+
+    def __init__(self, stock: Stock, world: World) -> None:
+        self.world = world
+        self.stock = stock
+        self.runner = CPythonRunner(stock, warm=1)
+        self.troubles: list[str] = []
+        count = itertools.count()
+        self.engine = Engine(
+            self.runner,
+            clock=lambda: time.time_ns() // 1000,
+            mint=lambda: f"run_{next(count)}",
+            bounds=Bounds(at_once=1),
+            on_trouble=self.troubles.append,
+        )
+        self.loop = asyncio.Runner()
+
+    def run(self, code: str, owner: str = "ana", **more: Any) -> RunRecord:
+        """The record of some code; it has to end in time, whatever it does."""
+        request = RunRequest(code=code, owner=owner, **more)
+        wait_s = request.limits.wall_ms / 1000 + WAIT_S
+        return self.loop.run(asyncio.wait_for(self.engine.run(request), wait_s))
+
+    def settle(self) -> Place:
+        """The place of the next run, once nothing of the one before is left in it."""
+        return self.loop.run(asyncio.wait_for(self._settle(), WAIT_S))
+
+    async def _settle(self) -> Place:
+        while len(self.runner._places) != 1 or not self.runner._idle:
+            await asyncio.sleep(0.005)
+        place = self.runner._idle[0]
+        assert place.spare is not None
+        await asyncio.wait({place.spare})
+        return place
+
+    def nothing_is_left(self) -> None:
+        """Of the user that runs in the place there are only the processes that wait for the next run."""
+        place = self.settle()
+        victim = self.world.victims.get(place.cell.uid)
+        found = [pid for pid in running(place.cell.uid or 0) if victim is None or pid != victim.process.pid]
+        assert len(found) == WAITING, [Path(f"/proc/{pid}/cmdline").read_text() for pid in found]
+
+    def make(self, attempt: Attempt) -> tuple[RunRecord, bool]:
+        """Make an attempt: its record, and whether it succeeded."""
+        prize = secrets.token_hex(16)
+        if attempt.planted:
+            context = {"planted": self.world.secret["planted"]}
+            record = self.run(PRELUDE + attempt.planted, "ben", context=context, limits=attempt.limits)
+            assert record.stdout.shown.endswith("planted\n"), record
+        uid = self.settle().cell.uid
+        victim = self.world.victim(self.stock.root, uid)
+        record = self.run(
+            PRELUDE + attempt.code,
+            context={"host": self.world.facts(victim), "prize": prize},
+            limits=attempt.limits,
+            session=attempt.session,
+        )
+        if attempt.sign == "busy":
+            work = self._goes_on(uid, victim.process.pid, attempt.limits.cpu_ms)
+            succeeded = self.loop.run(asyncio.wait_for(work, WAIT_S))
+        else:
+            succeeded = self.world.happened(attempt.sign, prize, record, victim)
+        if attempt.session:
+            self.loop.run(self._close_session(attempt.session))
+        self.world.tidy()
+        return record, succeeded
+
+    async def _close_session(self, name: str) -> None:
+        self.engine.close_session("ana", name)
+
+    async def _goes_on(self, uid: int | None, victim: int, cpu_ms: int) -> bool:
+        """Whether some process uses three times what a run may, after the answer."""
+        session = next(iter(self.engine._sessions))
+        while True:
+            used = [_cpu_ms(pid) for pid in running(uid or os.getuid()) if pid != victim]
+            if max(used, default=0) > 3 * cpu_ms:
+                return True
+            if session.worker is None or not _lives(session.worker):
+                return False
+            await asyncio.sleep(0.02)
+
+    def ordinary(self) -> None:
+        """The next call of somebody else is answered as ever, and soon."""
+        began = time.monotonic()
+        record = self.run(ORDINARY, "ben", limits=Limits(wall_ms=WAIT_S * 1000))
+        assert record.result is not None, record
+        assert (record.status, record.stdout.shown, record.result.text) == ("success", "as ever\n", "42")
+        assert time.monotonic() - began < WAIT_S
+
+    def close(self) -> None:
+        self.loop.run(asyncio.wait_for(self.engine.close(), START_S))
+        self.loop.close()
+
+
+def _lives(worker: Worker) -> bool:
+    assert isinstance(worker, CPythonWorker)
+    return not select.select([worker._child.pidfd], [], [], 0)[0]
+
+
+def _cpu_ms(pid: int) -> float:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0
+    return (int(fields[11]) + int(fields[12])) * 1000 / os.sysconf("SC_CLK_TCK")
+
+
+@contextmanager
+def tier(level: Level) -> Iterator[Tier]:
+    """An engine with these walls, and a host. Skips where the machine has no such walls."""
+    environ = {name: os.environ[name] for name in ("PATH", "HOME", "OSTIARY_CACHE_DIR") if name in os.environ}
+    if level == "strict":
+        environ["PATH"] = f"{needs_program('bwrap').parent}:{environ['PATH']}"
+    found = probe(environ)
+    if level == "strict" and found.lacking():
+        missing(f"strict isolation: {found.lacking()[0].sentence()}")
+    if level == "none" and found.uids is None:
+        missing("only root can give attempts a user of their own: they would succeed against yours")
+    cache = cache_folder(environ)
+    stock = Stock(Walls.decide(level, found), build_root(cache, Path(sys.executable)))
+    world = World(cache)
+    made = Tier(stock, world)
+    try:
+        made.loop.run(made.engine.open())
+        yield made
+    finally:
+        made.close()
+        world.close()
