@@ -9,10 +9,10 @@ import secrets
 import select
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ostiary.sandbox.cpython.place import Place
 from ostiary.sandbox.cpython.runner import CPythonRunner
@@ -32,6 +32,7 @@ from tests.escapes.attempt import PRELUDE, Attempt
 from tests.escapes.world import WAIT_S, World
 from tests.needs import missing, needs_program
 
+T = TypeVar("T")
 START_S = 45
 WAITING = 5
 """Bubblewrap and its own init, the warm interpreter, and the child that is ready: an init and another."""
@@ -68,19 +69,26 @@ class Tier:
         return self.loop.run(asyncio.wait_for(self._settle(), WAIT_S))
 
     async def _settle(self) -> Place:
-        while len(self.runner._places) != 1 or not self.runner._idle:
+        while True:
+            idle = self.runner._idle
+            if idle and len(self.runner._places) == len(idle):
+                await asyncio.wait({place.spare for place in idle if place.spare is not None})
+                if all(place.alive and _is_ready(place) for place in idle):
+                    return idle[0]
+                # A warm interpreter was ended for want of memory: the next run has another one started.
+                await self.engine.run(RunRequest(code=ORDINARY, owner="ben"))
             await asyncio.sleep(0.005)
-        place = self.runner._idle[0]
-        assert place.spare is not None
-        await asyncio.wait({place.spare})
-        return place
 
     def nothing_is_left(self) -> None:
         """Of the user that runs in the place there are only the processes that wait for the next run."""
-        place = self.settle()
+        deadline = time.monotonic() + WAIT_S
+        while len(found := self._running(self.settle())) != WAITING:
+            assert time.monotonic() < deadline, found
+
+    def _running(self, place: Place) -> dict[int, str]:
         victim = self.world.victims.get(place.cell.uid)
-        found = [pid for pid in running(place.cell.uid or 0) if victim is None or pid != victim.process.pid]
-        assert len(found) == WAITING, [Path(f"/proc/{pid}/cmdline").read_text() for pid in found]
+        found = running(place.cell.uid or 0)
+        return {pid: _command(pid) for pid in found if victim is None or pid != victim.process.pid}
 
     def make(self, attempt: Attempt) -> tuple[RunRecord, bool]:
         """Make an attempt: its record, and whether it succeeded."""
@@ -103,12 +111,21 @@ class Tier:
         else:
             succeeded = self.world.happened(attempt.sign, prize, record, victim)
         if attempt.session:
-            self.loop.run(self._close_session(attempt.session))
+            self.end_session(attempt.session)
         self.world.tidy()
         return record, succeeded
 
-    async def _close_session(self, name: str) -> None:
-        self.engine.close_session("ana", name)
+    def end_session(self, name: str, owner: str = "ana") -> bool:
+        """Close a session. Whether there was one."""
+        return self.ask(lambda: self.engine.close_session(owner, name))
+
+    def ask(self, question: Callable[[], T]) -> T:
+        """What the engine answers, asked on its loop."""
+
+        async def asked() -> T:
+            return question()
+
+        return self.loop.run(asked())
 
     async def _goes_on(self, uid: int | None, victim: int, cpu_ms: int) -> bool:
         """Whether some process uses three times what a run may, after the answer."""
@@ -137,6 +154,18 @@ class Tier:
 def _lives(worker: Worker) -> bool:
     assert isinstance(worker, CPythonWorker)
     return not select.select([worker._child.pidfd], [], [], 0)[0]
+
+
+def _is_ready(place: Place) -> bool:
+    spare = place.spare
+    return spare is not None and spare.done() and not spare.cancelled() and spare.exception() is None
+
+
+def _command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()[:80]
+    except OSError:
+        return ""
 
 
 def _cpu_ms(pid: int) -> float:

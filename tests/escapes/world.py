@@ -11,6 +11,7 @@ import socket
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,13 @@ class Victim:
             return "ended"
         letter = status.rpartition(")")[2].split()[0]
         return {"T": "stopped", "t": "stopped", "Z": "ended", "X": "ended"}.get(letter, "running")
+
+    def becomes(self, state: str) -> bool:
+        """Whether it comes to that soon: a signal takes its time."""
+        deadline = time.monotonic() + 0.5
+        while self.state != state and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return self.state == state
 
     def close(self) -> None:
         self.process.kill()
@@ -172,12 +180,12 @@ class World:
             found = self.victims[uid] = Victim(root, uid, self.folder, self.secret)
         return found
 
-    def facts(self, victim: Victim) -> dict[str, Any]:
+    def facts(self, victim: Victim | None) -> dict[str, Any]:
         """What an insider would know: the attempts' `host`."""
         return {
             "gate": os.getpid(),
-            "victim": victim.process.pid,
-            "held": victim.held,
+            "victim": victim.process.pid if victim else 0,
+            "held": victim.held if victim else -1,
             "folder": str(self.folder),
             "open": str(self.open),
             "file": str(self.file),
@@ -202,7 +210,7 @@ class World:
             case "written":
                 return any(prize in path.read_text() for path in self._left())
             case "victim":
-                return victim.state == name
+                return victim.becomes(name)
             case "flood":
                 return len(everything(record)) > MOST
             case "forged":

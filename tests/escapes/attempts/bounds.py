@@ -134,14 +134,9 @@ print(prize)
         limits=Limits(wall_ms=4_000, memory=400 * MIB),
     ),
     Attempt(
-        name="use up the number of files",
+        name="have room for more files than can be counted",
         category="disk",
-        code="""
-for count in range(66_000):
-    os.symlink('x', str(count))
-print(prize)
-""",
-        limits=Limits(wall_ms=4_000, memory=400 * MIB),
+        code="if os.statvfs('.').f_favail > 100_000: print(prize)",
     ),
     Attempt(
         name="use more processor time than it may, in several processes",
@@ -149,14 +144,14 @@ print(prize)
         code="""
 for _ in range(3):
     if os.fork() == 0:
-        while time.process_time() < 0.5:
+        while time.process_time() < 0.25:
             pass
         os._exit(0)
 for _ in range(3):
     os.wait()
 print(prize)
 """,
-        limits=Limits(wall_ms=4_000, cpu_ms=500),
+        limits=Limits(wall_ms=8_000, cpu_ms=300),
     ),
     Attempt(
         name="go on using the processor when the run has been answered, in a session",
@@ -168,6 +163,6 @@ if os.fork() == 0:
 """,
         sign="busy",
         session="long",
-        limits=Limits(wall_ms=4_000, cpu_ms=300),
+        limits=Limits(wall_ms=8_000, cpu_ms=200),
     ),
 )

@@ -124,6 +124,15 @@ CONTAINED = (
         sign="forged",
     ),
     _out(
+        "disk",
+        "use up the number of files",
+        "for n in range(66_000): os.symlink('x', str(n))\nprint(prize)",
+        "error",
+        sign="prize",
+        limits=Limits(wall_ms=10_000, memory=400 * MIB),
+        reason="without walls it is not tried: the files would be those of the machine that tests run on",
+    ),
+    _out(
         "signals",
         "ignore every signal and go on for ever",
         "for one in signal.valid_signals(): attempt(signal.signal, one, signal.SIG_IGN)\nwhile True: pass",
