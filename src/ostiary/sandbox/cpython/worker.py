@@ -28,6 +28,9 @@ _LAST_WORDS: Final = 1 << 20
 _ADDRESSES: Final = 128 << 20
 """Beyond its memory, of a process that no cgroup bounds: what an interpreter maps and never touches."""
 
+_OPEN_FILES: Final = 256
+"""Of a process that no cgroup bounds."""
+
 _LOOK_S: Final = 0.25
 _END_S: Final = 10.0
 _LEAVE_S: Final = 2.0
@@ -93,7 +96,7 @@ class CPythonWorker:
         turn = _Turn(self._child.lines, protocol.Reader(self._limits.artifact_bytes), tap)
         group = self._child.group
         before = (group.oom_kills(), group.cpu_ms()) if group is not None else (0, None)
-        self._watch_cpu(before[1])
+        self._watch_cpu()
         try:
             turn.begin(protocol.job_message(job, self._limits, self._resource_limits()))
             message = await turn.over
@@ -111,8 +114,7 @@ class CPythonWorker:
             turn.end()
         if answer is not None and not answer.leaving:
             turn.drain()
-            if group is not None:  # in a session processes go on between its runs, for as much time again
-                self._watch_cpu(group.cpu_ms())
+            self._watch_cpu()  # in a session processes go on between its runs, for as much time again
             return self._returned(answer, before)
         await self._gone(turn)
         return self._ended(answer, before)
@@ -122,18 +124,26 @@ class CPythonWorker:
         bounds = {"CORE": 0, "FSIZE": limits.file_bytes, "CPU": -(-limits.cpu_ms // 1000)}
         if self._child.group is None:
             bounds["AS"] = limits.memory + _ADDRESSES
+            if self._child.walled:  # threads count, and each socket holds memory of the kernel's
+                bounds |= {"NPROC": limits.processes, "NOFILE": _OPEN_FILES}
         return bounds
 
-    def _watch_cpu(self, before: float | None) -> None:
+    def _cpu_now(self) -> float | None:
+        """Milliseconds of CPU that its processes have used; None where nobody bounds them."""
+        if self._child.group is not None:
+            return self._child.group.cpu_ms()
+        return _cpu_of(self._child.pid) if self._child.walled else None
+
+    def _watch_cpu(self) -> None:
         """From now on kill when all processes together used too much CPU; in place of an earlier watch."""
         self._end_watch()
-        group, loop = self._child.group, asyncio.get_running_loop()
-        if group is None or before is None:
+        before, loop = self._cpu_now(), asyncio.get_running_loop()
+        if before is None:
             return
         timer: list[asyncio.TimerHandle] = []
 
         def look() -> None:
-            if (group.cpu_ms() or 0.0) - before > self._limits.cpu_ms:
+            if (self._cpu_now() or 0.0) - before > self._limits.cpu_ms:
                 self._over_cpu = True
                 self.kill()
             else:
@@ -329,6 +339,18 @@ class _Turn:
             while left > 0 and (data := _read(stream)):
                 take(data)
                 left -= len(data)
+
+
+def _cpu_of(init: int) -> float | None:
+    """Milliseconds that the process of the code has used: its limit is one that it can raise."""
+    used = 0
+    try:
+        for pid in Path(f"/proc/{init}/task/{init}/children").read_text("ascii").split():
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            used += int(fields[11]) + int(fields[12])
+    except OSError:  # it is ending
+        return None
+    return used * 1000 / os.sysconf("SC_CLK_TCK")
 
 
 def _read(descriptor: int) -> bytes | None:
