@@ -254,7 +254,10 @@ def _plain(record: RunRecord) -> bool:
     names = [one.name for one in record.artifacts]
     clean = all(is_clean(name) for name in names) and len(names) <= record.limits.artifacts
     return (
-        clean and record.owner == "ana" and record.isolation.missing == () and record.run_id != "run_forged"
+        clean
+        and record.owner == "ana"
+        and record.isolation.level == "strict"
+        and record.run_id != "run_forged"
     )
 
 

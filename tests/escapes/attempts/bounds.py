@@ -157,9 +157,13 @@ print(prize)
         name="go on using the processor when the run has been answered, in a session",
         category="after the answer",
         code="""
-if os.fork() == 0:
+import resource, threading
+most = resource.getrlimit(resource.RLIMIT_CPU)[1]
+resource.setrlimit(resource.RLIMIT_CPU, (most, most))
+def go_on():
     while True:
         pass
+threading.Thread(target=go_on, daemon=True).start()
 """,
         sign="busy",
         session="long",
