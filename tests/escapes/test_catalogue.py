@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.escapes.catalogue import ATTEMPTS, CATEGORIES, ONLY_CONTAINED
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "escapes.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "explanation" / "escapes.md"
 
 
 def test_more_than_sixty_attempts_succeed_without_walls() -> None:

@@ -22,6 +22,7 @@ print(prize)
 for child in made:
     os.kill(child, signal.SIGKILL)
 """,
+        limits=Limits(wall_ms=4_000, memory=512 * MIB),
     ),
     Attempt(
         name="start threads without end",
