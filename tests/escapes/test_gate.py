@@ -32,6 +32,19 @@ CHOSEN = (
     "set up a ring of requests that filters do not see",
     "fork without end",
 )
+LOOK = """
+import os
+print(dict(os.environ))
+for name in os.listdir('/proc'):
+    if name.isdigit():
+        for file in ('environ', 'cmdline'):
+            try:
+                print(open(f'/proc/{name}/{file}').read())
+            except OSError as error:
+                print(error)
+"""
+"""Prints every environment and command line that is to be seen."""
+
 TRIED = [one for one in ATTEMPTS if one.name in CHOSEN]
 
 
@@ -51,7 +64,7 @@ def host() -> Iterator[World]:
 
 @pytest.fixture(scope="module")
 def token() -> str:
-    """What is in the environment of the gate and nowhere else."""
+    """What is in the environment of the gates and nowhere else."""
     return secrets.token_hex(16)
 
 
@@ -92,41 +105,24 @@ def answered_as_ever(gate: Connection) -> bool:
     return "as ever" in text(gate.call("python_execute", code="print('as', 'ever')", timeout=5_000))
 
 
-@pytest.mark.parametrize("attempt", TRIED, ids=lambda one: one.name)
-def test_an_attempt_succeeds_through_a_gate_without_walls(
-    bare: Connection, host: World, attempt: Attempt
+def test_attempts_succeed_through_a_gate_without_walls(bare: Connection, host: World) -> None:
+    for attempt in TRIED:
+        answer, succeeded = made(bare, host, attempt)
+
+        assert succeeded, (attempt.name, answer)
+        assert answered_as_ever(bare), attempt.name
+
+
+def test_attempts_are_contained_by_a_gate_with_walls_and_so_is_its_environment(
+    walled: Connection, host: World, token: str
 ) -> None:
-    answer, succeeded = made(bare, host, attempt)
+    for attempt in TRIED:
+        answer, succeeded = made(walled, host, attempt)
 
-    assert succeeded, answer
-    assert answered_as_ever(bare)
+        assert not succeeded, (attempt.name, answer)
+        assert answered_as_ever(walled), attempt.name
 
-
-@pytest.mark.parametrize("attempt", TRIED, ids=lambda one: one.name)
-def test_an_attempt_is_contained_by_a_gate_with_walls(
-    walled: Connection, host: World, attempt: Attempt
-) -> None:
-    answer, succeeded = made(walled, host, attempt)
-
-    assert not succeeded, answer
-    assert answered_as_ever(walled)
-
-
-def test_the_environment_of_the_gate_is_nowhere_to_be_found(walled: Connection, token: str) -> None:
-    code = """
-import gc, os
-print(dict(os.environ))
-for name in os.listdir('/proc'):
-    if name.isdigit():
-        for file in ('environ', 'cmdline'):
-            try:
-                print(open(f'/proc/{name}/{file}').read())
-            except OSError as error:
-                print(error)
-"""
-
-    answer = walled.call("python_execute", code=code, timeout=5_000)
-
+    answer = walled.call("python_execute", code=LOOK, timeout=5_000)
     assert "PATH" in text(answer)
     assert token not in json.dumps(answer)
 
