@@ -14,6 +14,7 @@ OUT: Final = "out"
 """The folder below the working folder whose files become artifacts."""
 
 _MAX_DEPTH = 8
+_MAX_NAME = 255
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
@@ -68,7 +69,7 @@ class Outbox:
         left_out = 0
         with contextlib.suppress(OSError):
             for name, size, content in self._new():
-                if len(taken) >= most or size > room:
+                if not _can_be_told(name) or len(taken) >= most or size > room:
                     left_out += 1
                     continue
                 data = _read(content, room)
@@ -97,6 +98,11 @@ class Outbox:
                         yield path, found.st_size, content
                 finally:
                     os.close(content)
+
+
+def _can_be_told(name: str) -> bool:
+    """Whether the host takes a file of this name: it refuses the whole answer otherwise."""
+    return len(name) <= _MAX_NAME and name.isprintable() and "\\" not in name
 
 
 def _read(descriptor: int, most: int) -> bytes:
