@@ -118,9 +118,8 @@ CONTAINED = (
     _out(
         "artifacts",
         "leave an artifact whose name has two lines",
-        "open('out/one\\ntwo', 'w').write('x')",
+        "open('out/one\\ntwo', 'w').write('x')\nopen(b'out/\\xff', 'w').write('x')",
         "success",
-        "killed",
         sign="forged",
     ),
     _out(

@@ -63,7 +63,11 @@ CONTAINED = (
     _forged(
         "give more artifacts than a run may", "channel.sendall(answer(bytes(99), artifacts=file('a') * 99))"
     ),
-    _forged("answer with a number beyond numbers", "channel.sendall(answer().replace(b'0.0', b'1e999'))"),
+    _forged(
+        "answer with a number beyond numbers",
+        "text = answer()[8:].replace(b'0.0', b'1e999')\n"
+        "channel.sendall(struct.pack('!II', len(text), 0) + text)",
+    ),
     _forged(
         "answer with a value nested too deeply to read",
         "channel.sendall(answer(value=dict(text='', json='[' * 200_000)))",
@@ -125,8 +129,9 @@ for number in attempt(os.listdir, f'/proc/{os.getppid()}/fd') or ():
             name="find a descriptor that was not meant for the code",
             category="descriptors",
             code="""
-found = sorted(os.readlink(f'/proc/self/fd/{n}') for n in os.listdir('/proc/self/fd') if int(n) < 64)
-kinds = [name.partition(':')[0] for name in found if not name.startswith('/proc/')]
+numbers = [int(name) for name in os.listdir('/proc/self/fd')]
+found = [attempt(os.readlink, f'/proc/self/fd/{number}') for number in numbers]
+kinds = sorted(name.partition(':')[0] for name in found if name)  # the listing's own is gone
 if kinds != ['/dev/null', 'pipe', 'pipe', 'socket']:
     print(prize, found)
 """,
