@@ -206,3 +206,23 @@ def test_a_session_keeps_the_packages_it_began_with() -> None:
         await engine.close()
 
     play(scene)
+
+
+def test_a_session_that_was_stopped_is_lost_even_if_its_answer_still_came() -> None:
+    async def late(worker, job, tap) -> Ended:
+        if job.code == "late":
+            await worker.ended.wait()
+        return await echo(worker, job, tap)
+
+    async def scene() -> None:
+        runner = FakeRunner(late)
+        engine = made_engine(runner)
+
+        record = await engine.run(asked("late", limits=Limits(wall_ms=10)))
+        await engine.run(asked("next"))
+
+        assert (record.status, record.session_lost) == ("success", True)
+        assert len(runner.made) == 2
+        await engine.close()
+
+    play(scene)
