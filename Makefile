@@ -55,7 +55,11 @@ format: .venv/stamp-dev ## rewrite the sources in the house style
 bench: .venv/stamp-dev ## speed against nginx, haproxy and Python gateways, all measured in this run
 	@for gateways in 1 2; do $(MAKE) -s .venvs/gateways$$gateways/stamp || true; done
 	@{ command -v nginx && command -v haproxy; } >/dev/null || $(MAKE) -s .venvs/proxies/stamp || true
+	@$(MAKE) -s .venvs/programs/stamp-bubblewrap || true
 	@$(BIN)/python -m benchmarks
+	@export PATH=$$PATH:$(CURDIR)/.venvs/programs/usr/bin; \
+	  $(BIN)/ostiary sandbox prepare >/dev/null && $(BIN)/ostiary sandbox prepare --engine pyodide >/dev/null || true; \
+	  $(BIN)/python -m benchmarks.execution; $(BIN)/python -m benchmarks.code
 
 fuzz: .venvs/fuzz/stamp ## look for faults in the parsers: SECONDS=60 for each, TARGET=name for one
 	@PYTHONPATH=.:src PYTHONDONTWRITEBYTECODE=1 .venvs/fuzz/bin/python -m tests.fuzz.run --seconds $(SECONDS) $(TARGET)
@@ -91,6 +95,11 @@ clean: ## remove environments and build results
 	@scripts/debian-programs.sh .venvs/programs $*
 	@touch $@
 
+# Pyodide as its engine pins it, for the tests of that engine.
+.venvs/pyodide/stamp: .venv/stamp-dev src/ostiary/sandbox/pyodide/fetch.py tests/tools/pyodide.py
+	@PYTHONPATH=. $(BIN)/python tests/tools/pyodide.py .venvs/pyodide
+	@touch $@
+
 .venvs/shells/stamp: scripts/shells.sh scripts/debian-programs.sh
 	@scripts/shells.sh .venvs/shells
 	@touch $@
@@ -106,7 +115,7 @@ tests/npm/node_modules/stamp: tests/npm/package.json tests/npm/package-lock.json
 
 # Programs the tests talk to. Without a network the tests that need one are skipped and say so; with
 # CI=true a missing one is a failure.
-PEERS := .venvs/mcp1/stamp .venvs/servers/stamp tests/npm/node_modules/stamp
+PEERS := .venvs/mcp1/stamp .venvs/servers/stamp tests/npm/node_modules/stamp .venvs/pyodide/stamp
 ifeq ($(shell command -v tinyproxy),)
 PEERS += .venvs/programs/stamp-tinyproxy-bin
 endif

@@ -146,7 +146,7 @@ WITHOUT = {
     "rules/id-used-before", "rules/internal", "rules/line", "rules/size", "rules/stopped", "rules/store",
     "rules/too-many", "rules/approval-cancelled", "rules/approval-denied", "rules/approval-too-large",
     "rules/approvals-crowded", "rules/approval-expired", "rules/approval-used",
-    "json-rpc/32021", "json-rpc/32022", "json-rpc/32603", "json-rpc/32800", "json-rpc/4202",
+    "json-rpc/32002", "json-rpc/32021", "json-rpc/32022", "json-rpc/32603", "json-rpc/32800", "json-rpc/4202",
     "json-rpc/4401", "json-rpc/4423", "json-rpc/4429", "json-rpc/4502", "json-rpc/4503",
 }  # fmt: skip
 """Pages without an example: a full disk, a fault of ours, bytes that no page shows. Only takes away."""

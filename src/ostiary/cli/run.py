@@ -36,8 +36,8 @@ examples:
   CPython in WebAssembly, after `ostiary sandbox prepare --engine pyodide`
     ostiary run python --engine pyodide
 
-Without -p a policy that comes with it is enforced: ten runs a minute, everything
-but its own tools denied.
+Without -p a policy that comes with it is enforced: ten runs a minute, and
+everything but its own tools denied.
 What of the isolation this machine lacks: ostiary doctor
 Exit status: 0 when it was stopped, 2 when it could not run.
 """

@@ -35,6 +35,17 @@ def prepare(
         str | None,
         typer.Option("--index-url", metavar="URL", help="The package index.", show_default=False),
     ] = None,
+    runtime: Annotated[
+        str, typer.Option("--runtime", metavar="FILE", help="Node or Deno, for pyodide.", show_default=False)
+    ] = "",
+    registry: Annotated[
+        str,
+        typer.Option("--registry", metavar="URL", help="The npm registry, for pyodide.", show_default=False),
+    ] = "",
+    archive: Annotated[
+        Path | None,
+        typer.Option("--archive", metavar="FILE", help="A downloaded pyodide package.", show_default=False),
+    ] = None,
     state_dir: StateOption = None,
     format_: FormatOption = Format.text,
 ) -> None:
@@ -56,8 +67,11 @@ def prepare(
         for option, given in (("--python", python), ("--index-url", index_url)):
             if given is not None:
                 raise CallerFault(f"{option} is for the engine cpython")
-        told, lines = _pyodide()
+        told, lines = _pyodide(runtime, registry, archive)
     else:
+        for option, given in (("--runtime", runtime), ("--registry", registry), ("--archive", archive)):
+            if given:
+                raise CallerFault(f"{option} is for the engine pyodide")
         told, lines = _cpython(python or Path(sys.executable), index_url)
     if format_ is Format.json:
         print_json({"v": 1, "engine": engine.value, **told})
@@ -97,17 +111,19 @@ def _cpython(interpreter: Path, index_url: str | None) -> Told:
     return told, lines + [f"  {package}" for package in ready.packages]
 
 
-def _pyodide() -> Told:
+def _pyodide(named: str, registry: str, archive: Path | None) -> Told:
     from ostiary.sandbox.isolation.cache import cache_folder
     from ostiary.sandbox.pyodide.javascript import find_runtime
     from ostiary.sandbox.pyodide.prepare import prepare_pyodide
 
-    runtime = find_runtime(os.environ)
+    runtime = find_runtime(os.environ, named)
 
     def say(text: str) -> None:
         typer.echo(text, err=True)
 
-    found = prepare_pyodide(cache_folder(os.environ), runtime, environ=os.environ, say=say)
+    found = prepare_pyodide(
+        cache_folder(os.environ), runtime, environ=os.environ, registry=registry, archive=archive, say=say
+    )
     told: dict[str, object] = {
         "runtime": runtime.named(),
         "folder": found.place,

@@ -94,11 +94,12 @@ class Engine:
         self._chores = Chores(on_trouble)
         self._sweeping: asyncio.TimerHandle | None = None
         self._closed = False
-        self._opened = asyncio.Event()
+        self._opened: asyncio.Event | None = None
         self._unready: OstiaryError | None = None
 
     async def open(self) -> None:
         """Make the runner ready; runs wait for it, and fail when it cannot be. Raises OstiaryError then."""
+        self._opened = asyncio.Event()
         try:
             await self.runner.start(self._on_trouble)
         except OstiaryError as fault:
@@ -255,7 +256,8 @@ class Engine:
         run.entered = True
         if run.stopped is not None:
             raise asyncio.CancelledError
-        await self._opened.wait()
+        if self._opened is not None:
+            await self._opened.wait()
         if self._unready is not None:
             raise self._unready
         try:

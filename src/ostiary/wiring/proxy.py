@@ -27,7 +27,7 @@ from ostiary.proxy.sse.either import EitherUpstream
 from ostiary.proxy.sse.upstream import SessionLimits, SseUpstream
 from ostiary.proxy.stdio.program import Command
 from ostiary.proxy.stdio.upstream import StdioUpstream
-from ostiary.settings import ProxyOptions, PythonOptions
+from ostiary.settings import ProxyOptions
 from ostiary.store.notice import EVERY
 from ostiary.store.opening import open_store
 from ostiary.store.sqlite import SqliteStore
@@ -112,11 +112,7 @@ async def _proxy(
     child_gone = asyncio.Event()
     locked = LockedPins(state, server) if options.pins == "locked" else None  # before anything is started
     doubt = lambda: desk.catalogues.doubt()  # noqa: E731, PLW0108 - the desk comes later
-    upstream = (
-        _builtin(options.python, environ, store)
-        if options.python is not None
-        else make_upstream(options, child_gone, network, doubt)
-    )
+    upstream = _upstream(options, environ, store, child_gone, network, doubt)
     journal, asking = TickJournal(store, loop), Asking(state, store)
     store.handles.wake, store.handles.hurrying = journal.wake, journal.hurry
     mint = Mint(store.clock.now)
@@ -168,10 +164,20 @@ def _rest_the_collector() -> None:
     gc.set_threshold(*COLLECT_AFTER)
 
 
-def _builtin(options: PythonOptions, environ: Mapping[str, str], store: SqliteStore) -> Upstream:
+def _upstream(
+    options: ProxyOptions,
+    environ: Mapping[str, str],
+    store: SqliteStore,
+    child_gone: asyncio.Event,
+    network: Network,
+    on_doubt: Callback,
+) -> Upstream:
+    """What stands behind the gate: a server that comes with it, or one of somebody else's."""
+    if options.python is None:
+        return make_upstream(options, child_gone, network, on_doubt)
     from ostiary.wiring.python import start_python
 
-    return start_python(options, environ, store.clock.now)
+    return start_python(options.python, environ, store.clock.now)
 
 
 def make_upstream(

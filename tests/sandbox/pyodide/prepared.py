@@ -7,6 +7,7 @@ import contextlib
 import fcntl
 import os
 import shutil
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -57,7 +58,7 @@ def needs_archive() -> Path:
 
 
 def needs_deno() -> Path:
-    found = shutil.which("deno")
+    found = shutil.which("deno") or shutil.which("deno", path=str(Path(sys.executable).parent))
     if found is None:
         missing("program `deno` is not on PATH")
     return Path(found)

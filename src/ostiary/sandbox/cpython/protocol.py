@@ -76,6 +76,13 @@ class Answer(msgspec.Struct, frozen=True):
     max_rss_kb: int
 
 
+def notes_of(answer: Answer | None) -> tuple[str, ...]:
+    """What a reply has to say about an answer, in our words: what a child says is its code's word."""
+    if answer is None or not answer.left_out:
+        return ()
+    return (f"{answer.left_out} files are no artifacts: there were too many, or they were too large",)
+
+
 class Reader:
     """Collects one message of at most `body` bytes beside its text."""
 

@@ -156,7 +156,7 @@ class CPythonWorker:
         self._end_watch = end
 
     def _returned(self, answer: protocol.Answer, before: tuple[int, float | None]) -> Ended:
-        notes = _notes(answer)
+        notes = protocol.notes_of(answer)
         if self._oom(before[0]):
             notes += ("a process that the code started was ended: it needed too much memory",)
         return Ended(
@@ -175,13 +175,13 @@ class CPythonWorker:
             how="signalled" if self._killed else "lost",
             signal=signal.SIGKILL if self._killed else None,
             artifacts=() if answer is None else answer.artifacts,
-            notes=_notes(answer),
+            notes=protocol.notes_of(answer),
         )
         if self._stayed:
             told = Fault("worker", "BrokenAnswer", "the worker said that it was leaving, and stayed")
             ended = msgspec.structs.replace(ended, how="lost", signal=None, fault=told)
         cpu_ms: float | None = None
-        word = self._last_word()
+        word = None if self._stayed else self._last_word()  # a killed one may say it or not
         if word is not None:
             status, microseconds, memory = word
             cpu_ms = microseconds / 1000
@@ -245,13 +245,6 @@ class CPythonWorker:
             await self._freed()
         finally:
             self._closing.set_result(None)
-
-
-def _notes(answer: protocol.Answer | None) -> tuple[str, ...]:
-    """In our words: what a child says is its code's word."""
-    if answer is None or not answer.left_out:
-        return ()
-    return (f"{answer.left_out} files are no artifacts: there were too many, or they were too large",)
 
 
 class _Turn:

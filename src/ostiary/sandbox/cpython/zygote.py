@@ -91,6 +91,9 @@ class Zygote:
                 said.seek(0)
                 words = said.read(_MAX_WORDS).decode("utf-8", "replace").strip()
                 raise GatewayFault(f"{fault.message}: {words}" if words else fault.message) from fault
+            except BaseException:
+                self.close()
+                raise
 
     def _warm(self, ours: socket.socket) -> None:
         """Send it its modules and wait until it has imported everything."""

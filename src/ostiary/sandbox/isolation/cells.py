@@ -146,7 +146,8 @@ def _empty(uid: int) -> bool:
 def uid_range(environ: Mapping[str, str]) -> range | None:
     """The users that workers run under: `$OSTIARY_UID_RANGE` (FIRST-LAST), /etc/subuid, or the usual.
 
-    None where the process is not root: it can use no other than its own. Raises CallerFault for a
+    None where the process is not root, or root of a few users only: it can use no other than its
+    own. Raises CallerFault for a
     range that is none, or that holds root or the users of people.
     """
     if os.geteuid() != 0:
@@ -164,7 +165,23 @@ def uid_range(environ: Mapping[str, str]) -> range | None:
             f"users {found.start}-{found.stop - 1} cannot be given to workers",
             hint=f"use a range above {_MOST - 1} that belongs to nobody, for example 165536-166559",
         )
-    return found[:_MOST]
+    return found[:_MOST] if _may_become(found) else None
+
+
+def _may_become(wanted: range) -> bool:
+    """Whether root is root enough: in a namespace of somebody else's it may know no other user."""
+    try:
+        if Path("/proc/self/setgroups").read_text(encoding="ascii").strip() != "allow":
+            return False
+        return all(
+            any(
+                int(inside) <= wanted[0] and wanted[-1] < int(inside) + int(count)
+                for inside, _, count in (line.split() for line in Path(name).read_text().splitlines())
+            )
+            for name in ("/proc/self/uid_map", "/proc/self/gid_map")
+        )
+    except (OSError, ValueError):  # a kernel without user namespaces has neither, and no such bounds
+        return True
 
 
 def _subordinate() -> range:

@@ -8,6 +8,7 @@
   `javascript`  finding Node or Deno
   `prepare`   the explicit set-up step: fetches Pyodide once, builds and tests the memory snapshot
   `fetch`     the pinned package, checked against its digest
+  `advice`    what to do about packages that only Pyodide's own servers have
   `inside`    what is sent to the other side
 
 WebAssembly alone is no boundary: code reaches JavaScript, and JavaScript reaches the machine. The

