@@ -92,9 +92,7 @@ def _runner(options: PythonOptions, environ: Mapping[str, str], walls: Walls, ca
         return _pyodide(environ, walls, cache)
     root = build_root(cache, Path(sys.executable))
     store = Store(cache / "packages")
-    store.folder.mkdir(
-        mode=0o755, exist_ok=True
-    )  # there before the first package: workers see it as it grows
+    store.folder.mkdir(mode=0o755, exist_ok=True)  # workers see what comes into it later
     wheels = find_wheels(store, Target(engine="cpython", python=root.version))
     stock = Stock(
         walls,
@@ -122,8 +120,11 @@ def _pyodide(environ: Mapping[str, str], walls: Walls, cache: Path) -> Runner:
 def _supply(environ: Mapping[str, str], walls: Walls, cache: Path) -> Packages:
     """What fetches packages; takes a moment, so it is made when the first run asks for some."""
     from ostiary.sandbox.packages.opening import open_supply
+    from ostiary.sandbox.packages.target import wasm_target
+    from ostiary.sandbox.pyodide.fetch import PYTHON, TAGS
 
-    return open_supply(environ, walls, cache, Path(sys.executable)).packages()
+    others = {"pyodide": wasm_target("pyodide", PYTHON, TAGS)}
+    return open_supply(environ, walls, cache, Path(sys.executable), others=others).packages()
 
 
 class Supplied:

@@ -100,3 +100,9 @@ def test_what_one_call_changes_is_not_there_for_the_next(python: Connection) -> 
     told = text(ran(python, "import json, os\njson.dumps(os.path.exists('/tmp/left'))"))
 
     assert told == "__RESULT__:\nfalse"
+
+
+def test_a_run_gets_the_packages_that_it_asks_for(python: Connection) -> None:
+    answer = ran(python, "import humanize\nhumanize.intcomma(1234567)", requirements=["humanize>=4"])
+
+    assert text(answer) == "__RESULT__:\n1,234,567"

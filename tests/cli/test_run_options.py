@@ -1,0 +1,92 @@
+"""`ostiary run python`: what its options come to, and what cannot be meant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ostiary.cli.proxy import read_options as read_proxy_options
+from ostiary.cli.run import default_policy, read_options
+from ostiary.errors import CallerFault
+from ostiary.settings import PythonOptions
+
+
+def test_without_options_it_is_cpython_behind_strict_walls_under_the_policy_that_comes_with_it() -> None:
+    options = read_options(["python"])
+
+    assert options.python == PythonOptions()
+    assert (options.python.engine, options.python.isolation) == ("cpython", "strict")
+    assert options.policy == default_policy()
+    assert default_policy().is_file()
+    assert (options.server, options.upstream, options.command) == ("python", None, ())
+
+
+def test_options_reach_the_server() -> None:
+    words = [
+        "python",
+        "--engine",
+        "pyodide",
+        "--isolation",
+        "best-effort",
+        "--naming",
+        "both",
+        "-p",
+        "own.yaml",
+    ]
+
+    options = read_options(words)
+
+    assert options.python == PythonOptions(engine="pyodide", isolation="best-effort", naming="both")
+    assert options.policy == Path("own.yaml")
+
+
+def test_no_isolation_is_asked_for_by_its_unsafe_name_only() -> None:
+    options = read_options(["python", "--unsafe-no-isolation"]).python
+
+    assert options is not None
+    assert options.isolation == "none"
+    with pytest.raises(CallerFault, match="invalid choice: `none`"):
+        read_options(["python", "--isolation", "none"])
+    with pytest.raises(CallerFault, match="contradict each other"):
+        read_options(["python", "--isolation", "strict", "--unsafe-no-isolation"])
+
+
+def test_modules_to_preload_are_names_and_for_cpython() -> None:
+    options = read_options(["python", "--preload", "numpy", "--preload", "xml.dom"]).python
+
+    assert options is not None
+    assert options.preload == ("numpy", "xml.dom")
+    with pytest.raises(CallerFault, match="is not the name of a module"):
+        read_options(["python", "--preload", "os; print(1)"])
+    with pytest.raises(CallerFault, match="is for the engine cpython"):
+        read_options(["python", "--engine", "pyodide", "--preload", "numpy"])
+
+
+@pytest.mark.parametrize(
+    ("words", "what", "hint"),
+    [
+        ([], "which server is missing", "ostiary run python"),
+        (["pyton"], "there is no built-in server `pyton`", "did you mean `python`"),
+        (["python", "--isolaton", "strict"], "unknown option `--isolaton`", "did you mean `--isolation`"),
+        (["python", "--upstream", "http://h/mcp"], "unknown option `--upstream`", "did you mean"),
+        (["python", "server"], "unexpected argument `server`", ""),
+    ],
+)
+def test_what_cannot_be_meant_says_what_could(words: list[str], what: str, hint: str) -> None:
+    with pytest.raises(CallerFault) as told:
+        read_options(words)
+
+    assert what in told.value.message
+    assert hint in (told.value.hint or "")
+
+
+def test_the_server_is_an_upstream_of_any_gate_where_no_policy_means_no() -> None:
+    options = read_proxy_options(["--upstream", "builtin:python"])
+
+    assert options.python == PythonOptions()
+    assert (options.policy, options.upstream) == (None, None)
+    with pytest.raises(CallerFault, match="there is no built-in server `ruby`"):
+        read_proxy_options(["--upstream", "builtin:ruby"])
+    with pytest.raises(CallerFault, match="both --upstream and a command"):
+        read_proxy_options(["--upstream", "builtin:python", "--", "true"])
