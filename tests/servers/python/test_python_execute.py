@@ -14,9 +14,11 @@ import jsonschema
 import pytest
 
 from ostiary.servers.python.schemas import PYTHON_EXECUTED
+from tests.conformance.test_inspector import shown
 from tests.e2e.driver import KINDS, PYTHON_1, PYTHON_2, Connection, Drivers, Json, Kind, failed, text
 from tests.e2e.world import children_of, is_alive, wait_for
-from tests.servers.python.world import over_http, over_stdio
+from tests.needs import needs_program
+from tests.servers.python.world import over_http, over_stdio, walled
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.service]
 BIG = 10**30
@@ -350,3 +352,27 @@ def test_a_package_that_nobody_has_is_told_in_the_words_of_the_resolver(python: 
 
     assert "ostiary-no-such-package was not found" in told
     assert "/var/" not in told
+
+
+@pytest.mark.parametrize("era", ["legacy", "modern"])
+def test_the_inspector_lists_and_calls_over_http_and_stdio(tmp_path: Path, era: str) -> None:
+    gate = over_http(tmp_path)
+    token = f"Authorization: Bearer {gate.http.token}"
+    started = [f"{name}={value}" for name, value in walled().items()]
+    (tmp_path / "stdio").mkdir()
+    script = over_stdio(tmp_path / "stdio").command
+    targets = (
+        [gate.http.url, "--transport", "http", "--header", token],
+        [str(needs_program("env")), *started, *script],
+    )
+    call = ("--method", "tools/call", "--tool-name", "python_execute", "--tool-arg", "code=print(40+2)")
+    try:
+        for target in targets:
+            listed = shown([*target, "--protocol-era", era], "--method", "tools/list", home=tmp_path)
+            told = shown([*target, "--protocol-era", era], *call, home=tmp_path)
+            assert isinstance(listed, dict)
+            assert "python_execute" in {tool["name"] for tool in listed["tools"]}
+            assert isinstance(told, dict)
+            assert told["content"] == [{"type": "text", "text": "42"}]
+    finally:
+        assert gate.stop() == 0
