@@ -15,8 +15,7 @@ from ostiary.settings import PythonOptions
 def test_without_options_it_is_cpython_behind_strict_walls_under_the_policy_that_comes_with_it() -> None:
     options = read_options(["python"])
 
-    assert options.python == PythonOptions()
-    assert (options.python.engine, options.python.isolation) == ("cpython", "strict")
+    assert options.python == PythonOptions(engine="cpython", isolation="strict")
     assert options.policy == default_policy()
     assert default_policy().is_file()
     assert (options.server, options.upstream, options.command) == ("python", None, ())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import socket
@@ -112,12 +113,14 @@ class Place:
 
     async def release(self, child: Child) -> None:
         """Wait until nothing of a killed child is left, and close what led to it."""
-        async with asyncio.timeout(_READY_S):
-            await readable(child.pidfd)
-        child.lines.close()
-        os.close(child.pidfd)
-        if child.folder:
-            shutil.rmtree(child.folder, ignore_errors=True)
+        try:
+            async with asyncio.timeout(_READY_S):
+                await readable(child.pidfd)
+        finally:
+            child.lines.close()
+            os.close(child.pidfd)
+            if child.folder:
+                shutil.rmtree(child.folder, ignore_errors=True)
 
     async def close(self) -> None:
         """End it, and free its cell. Nothing runs in it afterwards."""
@@ -128,7 +131,8 @@ class Place:
             if not self.spare.cancelled() and self.spare.exception() is None:
                 child = self.spare.result()
                 child.kill()
-                await self.release(child)
+                with contextlib.suppress(TimeoutError):  # it goes with its interpreter, then
+                    await self.release(child)
         await loop.run_in_executor(self._keeper, self._zygote.close)
         cells = self._stock.walls.cells
         for _ in range(_REMOVE_TRIES):

@@ -62,6 +62,7 @@ class PyodideRunner:
         self._closed = False
         self._on_trouble: Callable[[str], object] = lambda _: None
         self._packages: dict[str, str] = {}
+        self._starting: set[asyncio.Future[tuple[WorkerProcess, Channels]]] = set()
         # A box dies with the thread that started it: this one stays as long as the runner.
         self._starter = concurrent.futures.ThreadPoolExecutor(1, "pyodide-start")
 
@@ -140,6 +141,8 @@ class PyodideRunner:
             self._filling.cancel()
             await asyncio.wait({self._filling})
         self._spares.clear()
+        if self._starting:  # what nobody waits for any more is handed over by `_unwanted`
+            await asyncio.wait(self._starting)
         await asyncio.gather(*(worker.close() for worker in tuple(self._workers)))
         await asyncio.to_thread(self._starter.shutdown)
 
@@ -148,6 +151,8 @@ class PyodideRunner:
         notes = (f"loaded without a memory snapshot: {self._found.note}",) if not self._found.snapshot else ()
         loop = asyncio.get_running_loop()
         started = loop.run_in_executor(self._starter, self._spawn, limits, environment, rounds)
+        self._starting.add(started)
+        started.add_done_callback(self._starting.discard)
         try:
             process, ends = await asyncio.shield(started)
         except asyncio.CancelledError:
