@@ -83,10 +83,10 @@ def attempts(prey: Prey) -> list[Attempt]:
         return prey.victim.poll() is not None
 
     def all_started(text: str) -> bool:
-        return THOUSAND in text.split("Traceback", maxsplit=1)[0]
+        return THOUSAND in _printed(text)
 
     def filled(text: str) -> bool:
-        return str(HUGE) in text
+        return str(HUGE) in _printed(text)
 
     def went_on(text: str) -> bool:
         return "Execution timeout after" not in text
@@ -103,6 +103,11 @@ def attempts(prey: Prey) -> list[Attempt]:
         Attempt("fill the memory", f"print(len(bytearray({HUGE})))", filled),
         Attempt("never end", "while True: pass", went_on),
     ]
+
+
+def _printed(told: str) -> str:
+    """What the code printed, without a traceback, which quotes the code."""
+    return told.split("Traceback", maxsplit=1)[0]
 
 
 def show_containment(folder: Path) -> bool:
