@@ -27,4 +27,4 @@ def pyodide_copy() -> Copy | None:
         found = find_pyodide(cache_folder(os.environ), runtime)
     except OstiaryError:
         return None
-    return None if found is None else Copy(Path(found.place), runtime.path)
+    return None if found is None else Copy(Path(found.place, "package"), runtime.path)
