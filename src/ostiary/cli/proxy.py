@@ -6,7 +6,7 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
@@ -327,8 +327,13 @@ def _check_network(given: argparse.Namespace) -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """Run the proxy; 2 when it could not run, with the reason on standard error."""
+    return run_gate(read_options, arguments)
+
+
+def run_gate(read: Callable[[Sequence[str]], ProxyOptions], arguments: Sequence[str]) -> int:
+    """Read the options of a gate and run it; the exit status, as `main` has it."""
     try:
-        options = read_options(arguments)
+        options = read(arguments)
         from ostiary.wiring.proxy import run_proxy
 
         return run_proxy(options, os.environ)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
-from ostiary.cli.proxy import Option, Parser, gather, option_table, report
-from ostiary.errors import CallerFault, OstiaryError
+from ostiary.cli.proxy import Option, Parser, gather, option_table, run_gate
+from ostiary.errors import CallerFault
 from ostiary.limits import help_lines
 from ostiary.settings import ProxyOptions, PythonOptions
 
@@ -159,13 +158,4 @@ def _server(arguments: Sequence[str]) -> tuple[str, list[str]]:
 
 def main(arguments: Sequence[str]) -> int:
     """Run the server; 2 when it could not run, with the reason on standard error."""
-    try:
-        options = read_options(arguments)
-        from ostiary.wiring.proxy import run_proxy
-
-        return run_proxy(options, os.environ)
-    except OstiaryError as error:
-        report(error)
-        return 2
-    except KeyboardInterrupt:
-        return 130
+    return run_gate(read_options, arguments)

@@ -96,7 +96,7 @@ class Mirror:
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         if task is None or not is_peer(writer, self._uid):
-            writer.transport.abort()
+            drop(writer)
             return
         self._tasks.add(task)
         try:
