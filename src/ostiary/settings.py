@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Final, Literal
 from urllib.parse import urlsplit
 
 from ostiary.errors import CallerFault
@@ -79,18 +79,34 @@ class PythonOptions:
     `preload` names modules that are imported once, before the first run.
     """
 
+    name: ClassVar[str] = "python"
+
     engine: Literal["cpython", "pyodide"] = "cpython"
     isolation: Literal["strict", "best-effort", "none"] = "strict"
     naming: Literal["bare", "prefixed", "both"] = "bare"
     cache_dir: str | None = None
     preload: tuple[str, ...] = ()
 
+    def describe(self) -> str:
+        """What stands behind the gate, for a person."""
+        return f"the built-in Python server ({self.engine})"
+
+    def unsafe(self) -> tuple[str, ...]:
+        """What weakens it, for the banner and the records."""
+        if self.isolation != "none":
+            return ()
+        return ("--unsafe-no-isolation: code runs with all that this process may do",)
+
+
+Builtin = PythonOptions
+"""How a server that comes with Ostiary was asked to be. Each has a `name`, `describe` and `unsafe`."""
+
 
 @dataclass(frozen=True, slots=True)
 class ProxyOptions:
     """Everything `ostiary proxy` was asked to do.
 
-    Exactly one of `upstream` (a URL), `command` and `python` (the built-in server) is set.
+    Exactly one of `upstream` (a URL), `command` and `builtin` (a server of ours) is set.
     `listen` None means that the client speaks over standard input and output. `policy` None means
     that everything is denied.
     """
@@ -121,7 +137,7 @@ class ProxyOptions:
     public_url: PublicUrl | None = None
     webhook: str | None = None
     webhook_secret_file: Path | None = None
-    python: PythonOptions | None = None
+    builtin: Builtin | None = None
 
 
 def parse_listen(text: str) -> Listen:
@@ -153,14 +169,20 @@ def key_pair(
 BUILTIN = "builtin:"
 
 
-def parse_builtin(text: str) -> PythonOptions:
+USUAL_BUILTINS: Final[Mapping[str, Builtin]] = {"python": PythonOptions()}
+"""The servers that need no option."""
+
+
+def parse_builtin(text: str) -> Builtin:
     """Read `builtin:python`, which names a server that comes with Ostiary. Raises CallerFault."""
-    if text != "builtin:python":
+    found = USUAL_BUILTINS.get(text.removeprefix(BUILTIN))
+    if found is None:
         raise CallerFault(
             f"--upstream: there is no built-in server `{text.removeprefix(BUILTIN)[:80]}`",
-            hint="builtin:python; its options are those of `ostiary run python`",
+            hint=" or ".join(f"builtin:{name}" for name in USUAL_BUILTINS)
+            + "; their options are those of `ostiary run`",
         )
-    return PythonOptions()
+    return found
 
 
 def parse_networks(texts: Sequence[str]) -> tuple[Network, ...]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ostiary.cli.proxy import read_options as read_proxy_options
-from ostiary.cli.run import default_policy, read_options
+from ostiary.cli.run import COMMANDS, read_options
 from ostiary.errors import CallerFault
 from ostiary.settings import PythonOptions
 
@@ -15,9 +15,9 @@ from ostiary.settings import PythonOptions
 def test_without_options_it_is_cpython_behind_strict_walls_under_the_policy_that_comes_with_it() -> None:
     options = read_options(["python"])
 
-    assert options.python == PythonOptions(engine="cpython", isolation="strict")
-    assert options.policy == default_policy()
-    assert default_policy().is_file()
+    assert options.builtin == PythonOptions(engine="cpython", isolation="strict")
+    assert options.policy == COMMANDS["python"].policy
+    assert COMMANDS["python"].policy.is_file()
     assert (options.server, options.upstream, options.command) == ("python", None, ())
 
 
@@ -36,14 +36,14 @@ def test_options_reach_the_server() -> None:
 
     options = read_options(words)
 
-    assert options.python == PythonOptions(engine="pyodide", isolation="best-effort", naming="both")
+    assert options.builtin == PythonOptions(engine="pyodide", isolation="best-effort", naming="both")
     assert options.policy == Path("own.yaml")
 
 
 def test_no_isolation_is_asked_for_by_its_unsafe_name_only() -> None:
-    options = read_options(["python", "--unsafe-no-isolation"]).python
+    options = read_options(["python", "--unsafe-no-isolation"]).builtin
 
-    assert options is not None
+    assert isinstance(options, PythonOptions)
     assert options.isolation == "none"
     with pytest.raises(CallerFault, match="invalid choice: `none`"):
         read_options(["python", "--isolation", "none"])
@@ -52,9 +52,9 @@ def test_no_isolation_is_asked_for_by_its_unsafe_name_only() -> None:
 
 
 def test_modules_to_preload_are_names_and_for_cpython() -> None:
-    options = read_options(["python", "--preload", "numpy", "--preload", "xml.dom"]).python
+    options = read_options(["python", "--preload", "numpy", "--preload", "xml.dom"]).builtin
 
-    assert options is not None
+    assert isinstance(options, PythonOptions)
     assert options.preload == ("numpy", "xml.dom")
     with pytest.raises(CallerFault, match="is not the name of a module"):
         read_options(["python", "--preload", "os; print(1)"])
@@ -83,7 +83,7 @@ def test_what_cannot_be_meant_says_what_could(words: list[str], what: str, hint:
 def test_the_server_is_an_upstream_of_any_gate_where_no_policy_means_no() -> None:
     options = read_proxy_options(["--upstream", "builtin:python"])
 
-    assert options.python == PythonOptions()
+    assert options.builtin == PythonOptions()
     assert (options.policy, options.upstream) == (None, None)
     with pytest.raises(CallerFault, match="there is no built-in server `ruby`"):
         read_proxy_options(["--upstream", "builtin:ruby"])

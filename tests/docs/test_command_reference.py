@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import partial
 
 import typer.main
 
 from ostiary.cli.app import app
 from ostiary.cli.proxy import parser
+from ostiary.cli.run import COMMANDS
 from ostiary.cli.run import parser as run_parser
 from tests.docs.markdown import ROOT, headings
 
 PAGE = ROOT / "docs/reference/cli.md"
-OWN = {"ostiary proxy": parser, "ostiary run python": run_parser}
+OWN = {"ostiary proxy": parser} | {
+    f"ostiary run {name}": partial(run_parser, command) for name, command in COMMANDS.items()
+}
 
 
 def commands() -> Iterator[tuple[str, list[str]]]:

@@ -156,7 +156,7 @@ def test_every_locked_package_has_a_hash() -> None:
 def test_locks_hold_what_the_project_asks_for() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     asked = {re.split(r"[<>=]", line)[0].lower() for line in project["project"]["dependencies"]}
-    dev = {re.split(r"[<>=]", line)[0].lower() for line in project["dependency-groups"]["dev"]}
+    dev = {re.split(r"[<>=\[]", line)[0].lower() for line in project["dependency-groups"]["dev"]}
 
     def locked(name: str) -> set[str]:
         text = (ROOT / f"requirements/{name}.lock").read_text(encoding="utf-8")

@@ -62,6 +62,7 @@ class FakeWorker:
 
 class FakeRunner:
     name = "fake"
+    grace_ms = 0
     version = "1.0"
 
     def __init__(self, play: Play = echo) -> None:

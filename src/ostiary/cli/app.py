@@ -12,11 +12,13 @@ import typer
 import typer.main
 
 from ostiary.cli import approvals, audit, demo, doctor, pins, policy, sandbox, scan_tools, status, stop
-from ostiary.cli.completion import ProxyCommand, RunPythonCommand
+from ostiary.cli.completion import ProxyCommand, RunCommand
 from ostiary.cli.examples import teach
 from ostiary.cli.proxy import main as run_proxy
 from ostiary.cli.proxy import report
-from ostiary.cli.run import main as run_server
+from ostiary.cli.run import COMMANDS
+from ostiary.cli.run import main as run_builtin
+from ostiary.cli.server_command import ServerCommand
 from ostiary.cli.target import BeforeACommand
 from ostiary.errors import CallerFault, OstiaryError
 
@@ -51,15 +53,23 @@ def proxy(context: typer.Context) -> None:
     raise typer.Exit(run_proxy(context.args))
 
 
-@servers.command(
-    "python",
-    cls=RunPythonCommand,
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
-    add_help_option=False,
-)
-def run_python(context: typer.Context) -> None:
-    """Run Python code behind walls, for MCP clients."""
-    raise typer.Exit(run_server(["python", *context.args]))
+def _add_server(server: ServerCommand) -> None:
+    """Its options are read by argparse, where it starts quickly; here they are only listed."""
+
+    def run_server(context: typer.Context) -> None:
+        raise typer.Exit(run_builtin([server.name, *context.args]))
+
+    servers.command(
+        server.name,
+        cls=RunCommand,
+        context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+        add_help_option=False,
+        help=server.description,
+    )(run_server)
+
+
+for _one in COMMANDS.values():
+    _add_server(_one)
 
 
 @servers.callback()

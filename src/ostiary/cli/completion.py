@@ -19,7 +19,7 @@ from typer.core import TyperCommand
 
 from ostiary.audit.record import Kind
 from ostiary.cli.proxy import Option, option_table
-from ostiary.cli.run import run_option_table
+from ostiary.cli.run import COMMANDS, run_option_table
 from ostiary.errors import OstiaryError
 from ostiary.limits import LIMITS
 from ostiary.store.instances import describe_all
@@ -109,11 +109,11 @@ class ProxyCommand(TyperCommand):
         return [] if ctx.meta.get(_SERVER_COMMAND) else super().shell_complete(ctx, incomplete)
 
 
-class RunPythonCommand(ProxyCommand):
-    """`ostiary run python` likewise."""
+class RunCommand(ProxyCommand):
+    """`ostiary run SERVER` likewise."""
 
     def table(self) -> Sequence[Option]:
-        return run_option_table()
+        return run_option_table(COMMANDS[str(self.name)])
 
 
 _SERVER_COMMAND: Final = "ostiary.server_command"

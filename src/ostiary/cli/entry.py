@@ -1,6 +1,6 @@
 """Where the `ostiary` command starts.
 
-`proxy` and `run python` are what MCP clients start again and again, so they take a short way in that
+`proxy` and `run` are what MCP clients start again and again, so they take a short way in that
 imports no command framework; every other command goes through `cli.app`.
 """
 
@@ -16,7 +16,7 @@ def main() -> None:
         from ostiary.cli.proxy import main as proxy
 
         sys.exit(proxy(arguments[1:]))
-    if arguments[:2] == ["run", "python"]:
+    if arguments[:1] == ["run"] and arguments[1:2] not in ([], ["--help"], ["-h"]):
         from ostiary.cli.run import main as run
 
         sys.exit(run(arguments[1:]))

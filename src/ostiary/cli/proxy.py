@@ -17,8 +17,8 @@ from ostiary.limits import help_lines, parse_limits
 from ostiary.settings import (
     BUILTIN,
     USUAL_RATE,
+    Builtin,
     ProxyOptions,
-    PythonOptions,
     checked_name,
     checked_rate,
     gather_headers,
@@ -239,8 +239,8 @@ def read_options(arguments: Sequence[str]) -> ProxyOptions:
     """Turn the command line into options. Raises CallerFault for what cannot be meant."""
     given, command = _parse(list(arguments))
     if given.upstream and given.upstream.startswith(BUILTIN) and not command:
-        python, given.upstream = parse_builtin(given.upstream), None
-        return gather(given, command, python)
+        builtin, given.upstream = parse_builtin(given.upstream), None
+        return gather(given, command, builtin)
     if given.upstream and command:
         raise CallerFault(
             "both --upstream and a command were given", hint="a proxy stands in front of one server"
@@ -250,9 +250,7 @@ def read_options(arguments: Sequence[str]) -> ProxyOptions:
     return gather(given, command)
 
 
-def gather(
-    given: argparse.Namespace, command: Sequence[str], python: PythonOptions | None = None
-) -> ProxyOptions:
+def gather(given: argparse.Namespace, command: Sequence[str], builtin: Builtin | None = None) -> ProxyOptions:
     """The options of a gate from what `option_table` has read. Raises CallerFault."""
     _check_network(given)
     if bool(given.approval_webhook) != bool(given.approval_webhook_secret_file):
@@ -289,7 +287,7 @@ def gather(
         public_url=parse_public_url(given.public_url) if given.public_url else None,
         webhook=given.approval_webhook,
         webhook_secret_file=given.approval_webhook_secret_file,
-        python=python,
+        builtin=builtin,
     )
 
 

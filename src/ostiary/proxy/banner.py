@@ -52,8 +52,8 @@ def describe(options: ProxyOptions, server: str, policy: Compiled | None) -> Ban
         unsafe.append("mode: monitor: nothing is enforced")
     if policy is not None and policy.policy.implied_default:
         unsafe.append("(intercept default allow)")
-    if options.python is not None and options.python.isolation == "none":
-        unsafe.append("--unsafe-no-isolation: code runs with all that this process may do")
+    if options.builtin is not None:
+        unsafe += options.builtin.unsafe()
     return Banner(
         server=server,
         target=_target(options),
@@ -66,8 +66,8 @@ def describe(options: ProxyOptions, server: str, policy: Compiled | None) -> Ban
 
 
 def _target(options: ProxyOptions) -> str:
-    if options.python is not None:
-        return f"the built-in Python server ({options.python.engine})"
+    if options.builtin is not None:
+        return options.builtin.describe()
     return options.upstream.partition("?")[0] if options.upstream else f"`{Path(options.command[0]).name}`"
 
 

@@ -16,6 +16,7 @@ import msgspec
 
 from ostiary.errors import CallerFault, OstiaryError
 from ostiary.sandbox import verdict
+from ostiary.sandbox.bounds import Bounds
 from ostiary.sandbox.chores import Chores
 from ostiary.sandbox.record import Fault, RunRecord, Usage
 from ostiary.sandbox.request import RunRequest
@@ -31,6 +32,9 @@ Resolve = Callable[[str, tuple[str, ...], str], Awaitable[Environment]]
 An OstiaryError that this raises is the reason why the run is not started, in the resolver's words.
 """
 
+GOES_ON = ("returned", "expired")
+"""How runs end after which the worker of a session takes the next."""
+
 OnProgress = Callable[[Underway], object]
 
 
@@ -40,23 +44,6 @@ class Busy(CallerFault):
 
 class Unresolved(CallerFault):
     """The packages that a run asked for cannot be had; `message` says why."""
-
-
-class Bounds(msgspec.Struct, frozen=True, kw_only=True):
-    """How much an engine does at once, and how long it remembers. Times in seconds, sizes in bytes.
-
-    `at_once` runs have a worker, `queue` more may wait. Records are kept for `keep_s`, at most
-    `keep_runs` of them and `keep_bytes` in all. A session that is unused for `session_idle_s` is closed.
-    """
-
-    at_once: int = 4
-    queue: int = 32
-    keep_s: float = 3_600
-    keep_runs: int = 256
-    keep_bytes: int = 256 << 20
-    max_sessions: int = 8
-    session_idle_s: float = 1_800
-    progress_s: float = 5.0
 
 
 async def _nothing_to_resolve(_code: str, requirements: tuple[str, ...], _owner: str) -> Environment:
@@ -291,7 +278,7 @@ class Engine:
         lives_on = False
         try:
             ended = await self._execute(run, worker, session.next_name() if session else "<cell 1>")
-            lives_on = session is not None and ended.how == "returned" and run.stopped is None
+            lives_on = session is not None and ended.how in GOES_ON and run.stopped is None
         finally:
             if lives_on:
                 self._places.release()
@@ -329,9 +316,12 @@ class Engine:
             name=name,
             files=request.files,
             stdin=request.stdin,
+            command=request.command,
+            wall_ms=request.limits.wall_ms,
         )
         run.given(worker)
-        alarm = asyncio.get_running_loop().call_later(request.limits.wall_ms / 1000, run.stop, "timeout")
+        patience = (request.limits.wall_ms + self.runner.grace_ms) / 1000
+        alarm = asyncio.get_running_loop().call_later(patience, run.stop, "timeout")
         try:
             return await worker.run(job, run.capture)
         finally:

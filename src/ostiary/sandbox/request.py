@@ -17,6 +17,23 @@ class FileIn(msgspec.Struct, frozen=True):
     content: bytes
 
 
+class Command(msgspec.Struct, frozen=True, kw_only=True):
+    """A program to run in a container that is there already, in the place of code.
+
+    `container` is its full id. `argv` is the program with its arguments; for a `script`, which is the
+    request's `code`, only the arguments. `env` holds `NAME=VALUE`. An empty `workdir` or `user` is the
+    container's own. `detach` starts the program and does not wait for it.
+    """
+
+    container: str
+    argv: tuple[str, ...] = ()
+    env: tuple[str, ...] = ()
+    workdir: str = ""
+    user: str = ""
+    detach: bool = False
+    script: bool = False
+
+
 class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One piece of code to run.
 
@@ -24,7 +41,7 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     `context` becomes globals; its values are JSON. `requirements` come on top of what the code's
     own PEP 723 block asks for. `session` names a live interpreter of this owner that keeps its
     names between runs; empty means one of its own that is gone afterwards. `stdin` is what the
-    code can read there.
+    code can read there. `command` is for runners that work in containers, and for no others.
     """
 
     code: str
@@ -34,4 +51,5 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[FileIn, ...] = ()
     stdin: bytes = b""
     session: str = ""
+    command: Command | None = None
     limits: Limits = DEFAULT_LIMITS

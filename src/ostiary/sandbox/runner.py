@@ -9,29 +9,36 @@ import msgspec
 
 from ostiary.sandbox.limits import Limits
 from ostiary.sandbox.record import Artifact, Fault, IsolationReport, Value
-from ostiary.sandbox.request import FileIn
+from ostiary.sandbox.request import Command, FileIn
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker is given. `context` is JSON text of one object; `name` is the code's file name."""
+    """What a worker is given. `context` is JSON text of one object; `name` is the code's file name.
+
+    `command`: see `RunRequest`. `wall_ms` is when a worker whose runner has a `grace_ms` ends the code
+    by itself.
+    """
 
     code: str
     context: bytes = b"{}"
     name: str = "<cell 1>"
     files: tuple[FileIn, ...] = ()
     stdin: bytes = b""
+    command: Command | None = None
+    wall_ms: int = 0
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
     """How a job ended, as its worker tells and as the host saw it.
 
-    `how`: `returned` (also by raising: then `fault` says what), `exited` (it called for its end:
+    `how`: `returned` (also by raising: then `fault` says what), `expired` (its time was up, it was
+    ended, and its worker goes on: only with a runner that has a `grace_ms`), `exited` (it called for its end:
     `exit_code`), `signalled`, `oom`, `lost` (the worker is gone and nobody knows why). After
-    anything but `returned` the worker is gone. The code can forge `value`, `fault` and
+    anything but the first two the worker is gone. The code can forge `value`, `fault` and
     `artifacts`: they are its own output; it cannot forge `how`, `exit_code` and `signal`.
     """
 
-    how: Literal["returned", "exited", "signalled", "oom", "lost"]
+    how: Literal["returned", "expired", "exited", "signalled", "oom", "lost"]
     value: Value | None = None
     fault: Fault | None = None
     artifacts: tuple[Artifact, ...] = ()
@@ -76,10 +83,16 @@ class Environment(msgspec.Struct, frozen=True):
 
 
 class Runner(Protocol):
-    """One way to run code: keeps workers warm and hands them out."""
+    """One way to run code: keeps workers warm and hands them out.
+
+    `grace_ms` is 0 where the time of a run is up when its worker is killed. Otherwise a worker ends the
+    code by itself at `Job.wall_ms`, keeps what its session has, and says `expired`; it is
+    killed when it has not done so `grace_ms` later.
+    """
 
     name: str
     version: str
+    grace_ms: int
 
     async def start(self, on_trouble: Callable[[str], object]) -> None:
         """Make ready. Raises OstiaryError when the asked-for isolation cannot be had.

@@ -27,6 +27,8 @@ def of(ended: Ended, stopped: Stopped | None, limits: Limits) -> Verdict:
     match ended.how:
         case "returned":
             return Verdict("success" if ended.fault is None else "error", ended.fault)
+        case "expired":
+            return of_stop("timeout", limits)
         case "exited":
             return _of_exit(ended.exit_code or 0)
         case "signalled":

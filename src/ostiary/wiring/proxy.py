@@ -72,8 +72,8 @@ def run(main: Coroutine[object, object, Result]) -> Result:
 
 def server_name(options: ProxyOptions) -> str:
     """A name for a server that was given none: a digest of what it is reached by."""
-    if options.python is not None:
-        return "python"
+    if options.builtin is not None:
+        return options.builtin.name
     subject = options.upstream if options.upstream is not None else "\0".join(options.command)
     return "srv-" + hashlib.sha256(subject.encode()).hexdigest()[:12]
 
@@ -131,7 +131,7 @@ async def _proxy(
         brake=options.max_requests,
         board=StopBoard(state),
         shelf=store.handles,
-        headers_end_here=bool(options.command) or options.python is not None,
+        headers_end_here=bool(options.command) or options.builtin is not None,
         approvals=asking.source,
     )
     asking.begin(desk, network.hook, options.grant)
@@ -173,11 +173,11 @@ def _upstream(
     on_doubt: Callback,
 ) -> Upstream:
     """What stands behind the gate: a server that comes with it, or one of somebody else's."""
-    if options.python is None:
+    if options.builtin is None:
         return make_upstream(options, child_gone, network, on_doubt)
-    from ostiary.wiring.python import start_python
+    from ostiary.wiring.builtin import start_builtin
 
-    return start_python(options.python, environ, store.clock.now)
+    return start_builtin(options.builtin, environ, store.clock.now)
 
 
 def make_upstream(

@@ -41,6 +41,7 @@ class CPythonRunner:
     """
 
     name = "cpython"
+    grace_ms = 0
 
     def __init__(self, stock: Stock, *, warm: int = 2, most: int = 16, spares: bool = True) -> None:
         self.version = stock.root.version

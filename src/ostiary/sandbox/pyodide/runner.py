@@ -43,6 +43,7 @@ class PyodideRunner:
     """
 
     name = "pyodide"
+    grace_ms = 0
 
     def __init__(
         self, walls: Walls, cache: Path, found: Found, *, spares: int = 1, limits: Limits = DEFAULT_LIMITS
