@@ -109,13 +109,17 @@ clean: ## remove environments and build results
 	@scripts/debian-programs.sh .venvs/proxies nginx haproxy liblua5.3-0 libopentracing1 libopentracing-c-wrapper0
 	@touch $@
 
+.venvs/containers/stamp: scripts/containers.sh scripts/debian-programs.sh
+	@rm -rf $(@D) && scripts/containers.sh $(@D)
+	@touch $@
+
 tests/npm/node_modules/stamp: tests/npm/package.json tests/npm/package-lock.json .venv/stamp-dev
 	@cd tests/npm && ../../$(BIN)/python ../tools/node.py npm ci --ignore-scripts --silent
 	@touch $@
 
 # Programs the tests talk to. Without a network the tests that need one are skipped and say so; with
 # CI=true a missing one is a failure.
-PEERS := .venvs/mcp1/stamp .venvs/servers/stamp tests/npm/node_modules/stamp .venvs/pyodide/stamp
+PEERS := .venvs/mcp1/stamp .venvs/servers/stamp tests/npm/node_modules/stamp .venvs/pyodide/stamp .venvs/containers/stamp
 ifeq ($(shell command -v tinyproxy),)
 PEERS += .venvs/programs/stamp-tinyproxy-bin
 endif

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.needs import full_size, size
+from tests.tools import engines
 
 # No deadline: a busy machine says nothing about the code.
 settings.register_profile(
@@ -43,3 +44,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("slow"):
             item.add_marker(pytest.mark.skip(reason="full size: run `make test-full`"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Settle where the container engines of this session are; the first test that needs one starts it."""
+    if not hasattr(config, "workerinput"):
+        engines.begin()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """End them, once all workers are done."""
+    if not hasattr(session.config, "workerinput"):
+        engines.end()

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
+from tests.tools import engines
 from tests.tools import node as nodes
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -108,3 +110,28 @@ def full_size() -> bool:
 def size(small: int, full: int) -> int:
     """The small number in `make test`, the full one in `make test-full`."""
     return full if full_size() else small
+
+
+def _needs_engine(start: Callable[[], str]) -> str:
+    needs_root("start a container engine")
+    if not (engines.PROGRAMS / "images").is_dir():
+        missing("no container engines are here; run `make .venvs/containers/stamp`")
+    try:
+        return start()
+    except RuntimeError as error:
+        missing(str(error))
+
+
+def needs_docker() -> str:
+    """The address of this session's Docker engine; its images are `engines.IMAGES`."""
+    return _needs_engine(lambda: engines.engine("docker"))
+
+
+def needs_podman() -> str:
+    """The address of this session's podman; the same images."""
+    return _needs_engine(lambda: engines.engine("podman"))
+
+
+def needs_gvisor() -> str:
+    """The address of an engine whose runtime `runsc` works."""
+    return _needs_engine(engines.gvisor)
