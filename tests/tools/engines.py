@@ -213,7 +213,7 @@ class Keeper:
         (configured / "registries.conf").write_text("")
         (configured / "containers.conf").write_text(
             "[containers]\n"
-            'default_ulimits = ["nofile=1024:4096", "nproc=4096:4096"]\n'
+            'default_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]\n'
             "[engine]\n"
             f'init_path = "{PROGRAMS}/usr/bin/tini-static"\n'
             'runtime = "runc"\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\n'

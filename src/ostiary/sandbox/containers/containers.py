@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Final, Literal
+from urllib.parse import quote, urlencode
 
+from ostiary.errors import CallerFault
+from ostiary.sandbox.chores import Chores
+from ostiary.sandbox.containers.api import Api, Json
+from ostiary.sandbox.containers.client import Client, Refused
+from ostiary.sandbox.containers.faults import EngineFault, UnknownContainer
 from ostiary.sandbox.containers.found import Found, Installed, Logged
+from ostiary.sandbox.containers.install import Fetch, Installer
+from ostiary.sandbox.containers.labels import OWNER, Tag, found_of, may_use, tag_of
+from ostiary.sandbox.containers.making import Maker
+from ostiary.sandbox.containers.names import MAX_NAME, check_image, check_name
+from ostiary.sandbox.containers.reaper import alive, is_due, this_instance
 from ostiary.sandbox.containers.settings import ContainerSettings
+from ostiary.sandbox.containers.times import moment
+from ostiary.sandbox.containers.walls import LIFETIME_S
+from ostiary.sandbox.containers.wire import Frames
 
 Tell = Callable[[str], object]
 """Is given words about how far something has come, for the one who waits."""
 
 Kind = Literal["container", "image", "volume", "network"]
+
+GRACE_S: Final = 5
+"""How long a container may take to end by itself before it is killed."""
+_NOT_FOUND: Final = 404
+_AT_ONCE: Final = 4
+_SECOND: Final = 1_000_000
+_HINT: Final = "`list_containers` shows those that there are for you"
 
 
 class Containers:
@@ -20,6 +43,7 @@ class Containers:
     A container is an owner's if it carries our labels with that owner's name, if the operator
     allows it (`ContainerSettings.allowed`), or with `unsafe_any_container`. To anybody else it does not
     exist. `clock` gives microseconds since 1970; `on_trouble` is told of what fails in the background.
+    `fetch` gets packages of Python from outside of the container; without it, pip in the container does.
     """
 
     def __init__(
@@ -29,19 +53,47 @@ class Containers:
         *,
         clock: Callable[[], int],
         on_trouble: Callable[[str], object],
+        fetch: Fetch | None = None,
     ) -> None:
-        raise NotImplementedError
+        self.settings = settings
+        self.client = Client(settings.host, environ)
+        self._clock = clock
+        self._on_trouble = on_trouble
+        self._maker = Maker(self.client, settings)
+        self._installer = Installer(self.client, settings, fetch)
+        self._chores = Chores(on_trouble)
+        self._instance = this_instance()
+        self._used: dict[str, int] = {}
+        self._made: set[str] = set()
+        self._ours: set[str] = set()
+        self._opened = False
+        self._closed = False
 
     async def open(self) -> None:
         """Reach the engine, and begin to remove what nobody uses. Raises EngineFault.
 
         Whatever is called before `open` waits for nothing: it reaches for the engine by itself.
         """
-        raise NotImplementedError
+        await self.client.described()
+        if not self._opened:
+            self._opened = True
+            self._chores.start(self._reap_on())
 
     async def close(self) -> None:
-        """Let go of the engine. Containers that have time left stay for whoever comes next."""
-        raise NotImplementedError
+        """Remove the containers that were made here, and let go of the engine.
+
+        What another process made stays until its time is up.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        await self._chores.close()
+        if self._made:
+            turn = asyncio.Semaphore(_AT_ONCE)
+            await asyncio.gather(*(self._take_away(one, turn) for one in tuple(self._made)))
+        await self.client.close()
+
+    # --- which there are --------------------------------------------------------------------------
 
     async def find(self, owner: str, name: str) -> Found:
         """A container by name or id (also the beginning of one, as engines have it).
@@ -51,48 +103,88 @@ class Containers:
             UnknownContainer: there is none, or it is not `owner`'s; the text tells nobody which.
             EngineFault: the engine cannot be reached.
         """
-        raise NotImplementedError
+        found, _ = await self._look(owner, name)
+        return found
+
+    async def _look(self, owner: str, name: str) -> tuple[Found, Json]:
+        check_name(name)
+        try:
+            inspected = await self._call(lambda api: api.inspect_container(name))
+        except _Missing:
+            raise _unknown(name) from None
+        tag = tag_of(inspected["Config"].get("Labels"))
+        if tag is not None and not await self._is_ours(inspected):
+            tag = None
+        found = found_of(inspected, ours=tag is not None)
+        if not may_use(self.settings, owner, found, tag):
+            raise _unknown(name)
+        self._used[found.id] = self._seconds()
+        return found, inspected
+
+    async def _is_ours(self, inspected: Json) -> bool:
+        """Whether its labels are our own, and not those of its image."""
+        container, image = str(inspected["Id"]), str(inspected.get("Image", ""))
+        if container not in self._ours:
+            with contextlib.suppress(_Missing):
+                said = await self._call(lambda api: api.inspect_image(image))
+                if OWNER in ((said.get("Config") or {}).get("Labels") or {}):
+                    return False
+            self._ours.add(container)
+        return True
 
     async def visible(self, owner: str, *, everything: bool) -> list[dict[str, Any]]:
         """The containers that `owner` may use, as `GET /containers/json` has them.
 
         Only running ones unless `everything`. Raises EngineFault.
         """
-        raise NotImplementedError
+        listed = await self._call(lambda api: api.containers(all=everything))
+        return [
+            one for one in listed if may_use(self.settings, owner, _listed(one), tag_of(one.get("Labels")))
+        ]
 
-    async def create(self, owner: str, image: str, name: str, tell: Tell) -> Found:
-        """Start a container of `owner`'s, walled off, that waits for commands.
+    async def inspect(
+        self, owner: str, target: str, kind: Kind | None, *, size: bool = False
+    ) -> dict[str, Any]:
+        """All that the engine says of a container or an image (with None: the first that there is).
 
-        An image that is missing is pulled first, with a time budget of its own; `tell` hears of it.
-        When anything fails nothing is left behind.
-
-        Raises:
-            CallerFault: a name or an image that cannot be one.
-            NameTaken: there is such a container.
-            ImageFault: the image cannot be had, or nothing in it can wait (neither `sleep` nor Python).
-            EngineFault: the engine cannot be reached, or refuses.
+        Volumes and networks, which say things of the machine, only with `unsafe_any_container`.
+        Raises UnknownContainer (for every kind), EngineFault.
         """
-        raise NotImplementedError
+        if kind in (None, "container") and (kind is not None or _may_be_name(target)):
+            try:
+                found, inspected = await self._look(owner, target)
+            except UnknownContainer:
+                if kind is not None:
+                    raise
+            else:
+                asked = f"/containers/{found.id}/json?size=1"
+                return await self._asked(asked) if size else inspected
+        try:
+            return await self._call(lambda api: self._inspected(api, target, kind or "image"))
+        except _Missing:
+            raise UnknownContainer(f"there is no {kind or 'container or image'} {target[:80]!r}") from None
 
-    async def remove(self, owner: str, name: str) -> bool:
-        """Stop a container and remove it, with its volumes; whether it had to be killed.
+    def _inspected(self, api: Api, target: str, kind: Kind) -> Json:
+        if kind == "image":
+            return api.inspect_image(check_image(target) if not target.startswith("sha256:") else target)
+        if not self.settings.unsafe_any_container:
+            raise CallerFault(
+                f"{kind}s cannot be inspected here",
+                hint="the operator opens them with --unsafe-any-container",
+            )
+        check_name(target)
+        return api.inspect_volume(target) if kind == "volume" else api.inspect_network(target)
 
-        It has 5 seconds to end by itself. Raises as `find`.
-        """
-        raise NotImplementedError
+    async def images(self, *, everything: bool = False) -> list[dict[str, Any]]:
+        """The engine's images, as `GET /images/json` has them. Raises EngineFault."""
+        return await self._call(lambda api: api.images(all=everything))
 
-    async def install(self, owner: str, name: str, packages: Sequence[str], tell: Tell) -> Installed:
-        """Install packages with the container's own manager: npm, pip, apt-get or apk.
+    async def version(self) -> str:
+        """What engine it is and which version, as `docker 20.10.24`. Raises EngineFault."""
+        kind, version, _ = await self.client.described()
+        return f"{kind} {version}"
 
-        Which one: by the image's name, then by what is there. Arguments only, no shell.
-
-        Raises:
-            CallerFault: no packages, or one whose name cannot be one; and as `find`.
-            NotRunning: the container is stopped.
-            NoManager: none of the four is there.
-            InstallRefused: this container can have none (no network, read-only): said at once.
-        """
-        raise NotImplementedError
+    # --- what they do -----------------------------------------------------------------------------
 
     async def logs(
         self,
@@ -111,17 +203,29 @@ class Containers:
         (`10m`). At most `most` bytes of both together are kept. Raises CallerFault for a time that
         cannot be read, EngineFault.
         """
-        raise NotImplementedError
-
-    async def inspect(
-        self, owner: str, target: str, kind: Kind | None, *, size: bool = False
-    ) -> dict[str, Any]:
-        """All that the engine says of a container or an image (with None: the first that there is).
-
-        Volumes and networks, which say things of the machine, only with `unsafe_any_container`.
-        Raises UnknownContainer (for every kind), EngineFault.
-        """
-        raise NotImplementedError
+        now = self._clock() / _SECOND
+        asked = {
+            "stdout": "1",
+            "stderr": "1",
+            "tail": "all" if tail is None else str(max(0, tail)),
+            "timestamps": "1" if timestamps else "0",
+            "details": "1" if details else "0",
+        }
+        asked |= {key: moment(text, now) for key, text in (("since", since), ("until", until)) if text}
+        try:
+            inspected = await self._call(lambda api: api.inspect_container(found.id))
+            path = f"/containers/{found.id}/logs?{urlencode(asked)}"
+            data, truncated = await self.client.read(path, most)
+        except (_Missing, Refused) as refusal:
+            if isinstance(refusal, _Missing) or refusal.status == _NOT_FOUND:
+                raise _unknown(found.name) from None
+            raise EngineFault(f"the engine has no logs: {refusal.message}") from refusal
+        if inspected["Config"].get("Tty"):
+            return Logged(stdout=data, truncated=truncated)
+        streams = {1: bytearray(), 2: bytearray()}
+        for stream, piece in Frames().feed(data):
+            streams[stream] += piece
+        return Logged(stdout=bytes(streams[1]), stderr=bytes(streams[2]), truncated=truncated)
 
     async def stats(
         self, owner: str, names: Sequence[str], *, everything: bool = False
@@ -131,12 +235,172 @@ class Containers:
         Of those named, else of all running ones of `owner`; with `everything` also of stopped ones.
         Raises as `find`.
         """
-        raise NotImplementedError
+        if names:
+            found = [(one.id, one.name) for one in [await self.find(owner, name) for name in names]]
+        else:
+            listed = await self.visible(owner, everything=everything)
+            found = [(one.id, one.name) for one in map(_listed, listed)]
+        turn = asyncio.Semaphore(_AT_ONCE)
 
-    async def images(self, *, everything: bool = False) -> list[dict[str, Any]]:
-        """The engine's images, as `GET /images/json` has them. Raises EngineFault."""
-        raise NotImplementedError
+        async def sample(container: str, name: str) -> Json | None:
+            async with turn:
+                try:
+                    said = await self._call(lambda api: api.stats(container, stream=False))
+                except (_Missing, EngineFault):
+                    return None  # it has ended meanwhile
+            return {**said, "id": container, "name": name}
 
-    async def version(self) -> str:
-        """What engine it is and which version, as `docker 20.10.24`. Raises EngineFault."""
-        raise NotImplementedError
+        samples = await asyncio.gather(*(sample(*one) for one in found))
+        return [one for one in samples if one is not None]
+
+    async def create(self, owner: str, image: str, name: str, tell: Tell) -> Found:
+        """Start a container of `owner`'s, walled off, that waits for commands.
+
+        An image that is missing is pulled first, with a time budget of its own; `tell` hears of it.
+        When anything fails nothing is left behind.
+
+        Raises:
+            CallerFault: a name or an image that cannot be one.
+            NameTaken: there is such a container.
+            ImageFault: the image cannot be had, or nothing in it can wait (neither `sleep` nor Python).
+            EngineFault: the engine cannot be reached, or refuses.
+        """
+        check_name(name)
+        wanted = check_image(image)
+        if self._closed:
+            raise EngineFault("the server is stopping and makes no more containers")
+        now = self._seconds()
+        tag = Tag(owner=owner, instance=self._instance, created=now, expires=now + LIFETIME_S)
+        made = await self._maker.make(wanted, name, tag, tell)
+        self._made.add(made)
+        self._ours.add(made)
+        self._used[made] = self._seconds()
+        return Found(id=made, name=name, image=image, running=True, ours=True)
+
+    async def remove(self, owner: str, name: str) -> bool:
+        """Stop a container and remove it, with its volumes; whether it had to be killed.
+
+        It has 5 seconds to end by itself. Raises as `find`; also CallerFault for one that was not
+        created here, unless with `unsafe_any_container`.
+        """
+        found = await self.find(owner, name)
+        if not found.ours and not self.settings.unsafe_any_container:
+            raise CallerFault(
+                f"container {found.name!r} was not created here and is not removed",
+                hint="it may be used; whoever made it removes it",
+            )
+        began = asyncio.get_running_loop().time()
+        with contextlib.suppress(_Missing):
+            if found.running:
+                await self._call(lambda api: api.stop(found.id, timeout=GRACE_S))
+        killed = asyncio.get_running_loop().time() - began >= GRACE_S
+        await self._take_away(found.id)
+        return killed
+
+    async def install(self, owner: str, name: str, packages: Sequence[str], tell: Tell) -> Installed:
+        """Install packages with the container's own manager: npm, pip, apt-get or apk.
+
+        Which one: by the image's name, then by what is there. Arguments only, no shell.
+
+        Raises:
+            CallerFault: no packages, or one whose name cannot be one; and as `find`.
+            NotRunning: the container is stopped.
+            NoManager: none of the four is there.
+            InstallRefused: this container can have none (no network, read-only): said at once.
+        """
+        found, inspected = await self._look(owner, name)
+        return await self._installer.install(owner, found, inspected, packages, tell)
+
+    def use(self, container: str) -> None:
+        """Say that a container is in use now, by its full id."""
+        self._used[container] = self._seconds()
+
+    def made_here(self, container: str) -> bool:
+        """Whether a container, by its full id, is known to be one that was created for somebody."""
+        return container in self._ours
+
+    # --- what goes --------------------------------------------------------------------------------
+
+    async def reap(self) -> None:
+        """Remove the containers of ours whose time is up, and what is left of those that have ended."""
+        now = self._seconds()
+        for one in await self._call(lambda api: api.containers(all=True, filters={"label": OWNER})):
+            tag, container = tag_of(one.get("Labels")), str(one["Id"])
+            if tag is None:
+                continue
+            mine = tag.instance == self._instance
+            living = True if mine else alive(tag.instance)
+            gone = str(one.get("State")) in ("exited", "dead") and now - tag.created > GRACE_S
+            used = self._used.get(container, tag.created)
+            due = is_due(tag, used, now, self.settings.ttl_s, ours=mine, living=living)
+            if due or (gone and (mine or living is False)):
+                await self._take_away(container)
+
+    async def _reap_on(self) -> None:
+        pause = max(1.0, min(60.0, self.settings.ttl_s / 4))
+        while True:
+            try:
+                await self.reap()
+            except EngineFault as fault:
+                self._on_trouble(f"containers that nobody uses could not be removed: {fault.message}")
+            await asyncio.sleep(pause)
+
+    async def _take_away(self, container: str, turn: asyncio.Semaphore | None = None) -> None:
+        """Kill it and remove it with its volumes; fine if it is gone."""
+        async with turn or contextlib.nullcontext():
+            try:
+                await self._call(lambda api: _removed(api, container))
+            except _Missing:
+                pass
+            except EngineFault as fault:
+                self._on_trouble(f"container {container[:12]} could not be removed: {fault.message}")
+            self._made.discard(container)
+            self._used.pop(container, None)
+
+    # --- within -----------------------------------------------------------------------------------
+
+    async def _call(self, ask: Callable[[Api], Any]) -> Any:
+        """Raises _Missing, EngineFault."""
+        try:
+            return await self.client.call(ask)
+        except Refused as refusal:
+            if refusal.status == _NOT_FOUND:
+                raise _Missing from refusal
+            raise EngineFault(f"the engine refuses: {refusal.message}") from refusal
+
+    async def _asked(self, path: str) -> Json:
+        try:
+            return await self.client.ask("GET", quote(path, safe="/?=&"))
+        except Refused as refusal:
+            raise EngineFault(f"the engine refuses: {refusal.message}") from refusal
+
+    def _seconds(self) -> int:
+        return self._clock() // _SECOND
+
+
+class _Missing(Exception):
+    """The engine has no such thing."""
+
+
+def _unknown(name: str) -> UnknownContainer:
+    return UnknownContainer(f"there is no container {name!r}", hint=_HINT)
+
+
+def _may_be_name(target: str) -> bool:
+    return len(target) <= MAX_NAME and all(one.isalnum() or one in "_.-" for one in target)
+
+
+def _listed(one: Mapping[str, Any]) -> Found:
+    """What `GET /containers/json` says of a container."""
+    names = one.get("Names") or [""]
+    return Found(
+        id=str(one["Id"]),
+        name=str(names[0]).lstrip("/"),
+        image=str(one.get("Image", "")),
+        running=one.get("State") == "running",
+        ours=tag_of(one.get("Labels")) is not None,
+    )
+
+
+def _removed(api: Api, container: str) -> None:
+    api.remove_container(container, v=True, force=True)

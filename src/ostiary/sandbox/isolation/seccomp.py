@@ -42,7 +42,7 @@ _KINDS: Final = (1, 2)
 """SOCK_STREAM and SOCK_DGRAM: raw packets are nobody's business here."""
 _KIND_MASK: Final = 0xF
 
-_TERMINAL_AND_FILE_REQUESTS: Final = (
+TERMINAL_AND_FILE_REQUESTS: Final = (
     0x5401,  # TCGETS: is it a terminal
     0x540F,  # TIOCGPGRP
     0x5413,  # TIOCGWINSZ
@@ -54,7 +54,7 @@ _TERMINAL_AND_FILE_REQUESTS: Final = (
     0x802C542A,  # TCGETS2
     0x40049409,  # FICLONE: a copy that shares its blocks, which package installers try first
 )
-_PROCESS_OPTIONS: Final = (
+PROCESS_OPTIONS: Final = (
     2,  # PR_GET_PDEATHSIG; setting it would let the box outlive whoever started it
     3,  # PR_GET_DUMPABLE; setting it would open the process to others of its user
     15, 16,  # PR_SET_NAME, PR_GET_NAME
@@ -114,8 +114,8 @@ def _arguments(*, processes: bool, sockets: Sockets) -> dict[str, _Block]:
         "shmget": new_process,
         "socket": _socket(families),
         "socketpair": _socket((_AF_UNIX,)),
-        "ioctl": _one_of(1, _TERMINAL_AND_FILE_REQUESTS, errno.ENOTTY),
-        "prctl": _one_of(0, _PROCESS_OPTIONS, errno.EPERM),
+        "ioctl": _one_of(1, TERMINAL_AND_FILE_REQUESTS, errno.ENOTTY),
+        "prctl": _one_of(0, PROCESS_OPTIONS, errno.EPERM),
         "personality": _one_of(0, (_ASK_PERSONALITY,), errno.EPERM),
     }
 

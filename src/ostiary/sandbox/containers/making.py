@@ -1,0 +1,169 @@
+"""Making a container: its image, the container itself, and its first process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterable
+from typing import Any, cast
+
+from ostiary.sandbox.containers.api import Api, Json
+from ostiary.sandbox.containers.client import Client, Refused
+from ostiary.sandbox.containers.faults import EngineFault, ImageFault, NameTaken
+from ostiary.sandbox.containers.labels import PREFIX, Tag
+from ostiary.sandbox.containers.profile import profile
+from ostiary.sandbox.containers.settings import ContainerSettings
+from ostiary.sandbox.containers.walls import SLEEPERS, container
+
+_NOT_FOUND, _CONFLICT = 404, 409
+_QUIET_S = 60
+"""An engine that says nothing for so long while it pulls is not pulling."""
+
+Tell = Callable[[str], object]
+
+
+class Maker:
+    """Makes containers on one engine, as the settings say."""
+
+    def __init__(self, client: Client, settings: ContainerSettings) -> None:
+        self._client = client
+        self._settings = settings
+
+    async def make(self, image: str, name: str, tag: Tag, tell: Tell) -> str:
+        """A running container; its id. Nothing of it is left when this fails or is cancelled.
+
+        Raises NameTaken, ImageFault, EngineFault.
+        """
+        said = await self._image(image, tell)
+        configured = cast("Json", said.get("Config") or {})
+        if any(str(label).startswith(PREFIX) for label in configured.get("Labels") or {}):
+            raise ImageFault(f"the image {image} carries labels `{PREFIX}…`, which say whose a container is")
+        volumes = tuple(str(path) for path in configured.get("Volumes") or {})
+        for sleeper in SLEEPERS:
+            made = await self._start(image, name, sleeper, tag, volumes)
+            if made:
+                return made
+        raise ImageFault(
+            f"nothing in the image {image} can wait for commands: it has neither `sleep` nor Python"
+        )
+
+    # --- the image --------------------------------------------------------------------------------
+
+    async def _image(self, image: str, tell: Tell) -> Json:
+        try:
+            return await self._client.call(lambda api: api.inspect_image(image))
+        except Refused as refusal:
+            if refusal.status != _NOT_FOUND:
+                raise EngineFault(f"the engine refuses: {refusal.message}") from refusal
+        if self._settings.pull == "never":
+            raise ImageFault(
+                f"the image {image} is not there, and images are not pulled here",
+                hint="ask whoever runs the engine",
+            )
+        tell(f"pulling {image}")
+        try:
+            async with asyncio.timeout(self._settings.pull_budget_s):
+                await self._pull(image, tell)
+            return await self._client.call(lambda api: api.inspect_image(image))
+        except TimeoutError:
+            raise ImageFault(
+                f"the image {image} could not be pulled within {self._settings.pull_budget_s:g} s"
+            ) from None
+        except Refused as refusal:
+            raise ImageFault(f"the image {image} cannot be had: {refusal.message}") from refusal
+
+    async def _pull(self, image: str, tell: Tell) -> None:
+        api = await self._client.own(_QUIET_S)
+        loop = asyncio.get_running_loop()
+        given_up = False
+
+        def pull() -> None:
+            for told in cast("Iterable[Json]", api.pull(image, stream=True, decode=True)):
+                if given_up:
+                    return
+                if "error" in told:
+                    raise ImageFault(f"the image {image} cannot be had: {told['error']}")
+                loop.call_soon_threadsafe(tell, _progress(told))
+
+        try:
+            await self._client.guarded(pull)
+        finally:
+            given_up = True
+            api.close()  # the engine stops pulling when nobody listens
+
+    # --- the container ----------------------------------------------------------------------------
+
+    async def _start(
+        self, image: str, name: str, sleeper: tuple[str, ...], tag: Tag, volumes: tuple[str, ...]
+    ) -> str:
+        """Its id; empty when the image does not have the program that is to wait."""
+        with await self._filter() as seccomp:
+            wanted = container(self._settings, image, sleeper, tag.labels(), volumes=volumes, seccomp=seccomp)
+            # Whoever is cancelled here must still learn of the container, to take it away.
+            making = asyncio.ensure_future(self._client.call(lambda api: _made(api, wanted, name)))  # noqa: TID251 - awaited below, whatever happens
+            try:
+                made = await asyncio.shield(making)
+                await self._client.call(lambda api: api.start(made))
+            except BaseException as error:
+                await asyncio.shield(self._undo(making))
+                if isinstance(error, Refused):
+                    if _no_such_program(error.message, sleeper[0]):
+                        return ""
+                    raise self._refused(error, name) from error
+                raise
+            return made
+
+    async def _undo(self, making: asyncio.Future[str]) -> None:
+        with contextlib.suppress(Refused, EngineFault):
+            made = await making
+            await self._client.call(lambda api: api.remove_container(made, v=True, force=True))
+
+    def _refused(self, refusal: Refused, name: str) -> Exception:
+        if refusal.status == _CONFLICT or "already in use" in refusal.message:
+            return NameTaken(f"a container called {name!r} is there already", hint="choose another name")
+        if (
+            "untime" in refusal.message
+            and self._settings.runtime
+            and self._settings.runtime in refusal.message
+        ):
+            return EngineFault(
+                f"the engine cannot use the runtime {self._settings.runtime!r}: {refusal.message}",
+                hint="add it to the engine's `runtimes`, or choose another with --runtime",
+            )
+        return EngineFault(f"the engine made no container: {refusal.message}")
+
+    async def _filter(self) -> contextlib.AbstractContextManager[str]:
+        """The seccomp filter, where the engine takes it as a file: podman does. Empty: it is sent along."""
+        kind, _, _ = await self._client.described()
+        if kind != "podman":
+            return contextlib.nullcontext("")
+        root = self._settings.unsafe_writable_root
+        return _written(json.dumps(profile(root=root)).encode())
+
+
+@contextlib.contextmanager
+def _written(text: bytes) -> Any:
+    """The path of a file with this in it, for as long as the context lasts."""
+    number, path = tempfile.mkstemp(prefix="ostiary-filter-", suffix=".json")
+    try:
+        with os.fdopen(number, "wb") as file:
+            file.write(text)
+        yield path
+    finally:
+        os.unlink(path)
+
+
+def _made(api: Api, wanted: Json, name: str) -> str:
+    return str(api.create_container_from_config(wanted, name)["Id"])
+
+
+def _no_such_program(message: str, program: str) -> bool:
+    return program in message and ("not found" in message or "no such file" in message)
+
+
+def _progress(told: Json) -> str:
+    """One line of what an engine says while it pulls."""
+    return " ".join(str(told[key]) for key in ("id", "status", "progress") if told.get(key))

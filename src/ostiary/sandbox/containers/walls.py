@@ -1,0 +1,117 @@
+"""What a container is like that we create: the walls around it, as the engine's API has them. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal
+
+from ostiary.sandbox.containers.profile import profile
+from ostiary.sandbox.containers.settings import ContainerSettings
+from ostiary.sandbox.limits import MIB
+
+Json = dict[str, Any]
+
+LIFETIME_S: Final = 86_400
+"""A container ends by itself after this time, also when nobody is left to remove it."""
+WORK: Final = "/work"
+"""The folder that can be written to; packages that are installed without root go there."""
+PACKAGES: Final = f"{WORK}/.ostiary-packages"
+
+NOBODY: Final = "65534:65534"
+_ROOT_CAPABILITIES: Final = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "SETGID", "SETUID", "SYS_CHROOT")
+_TMP_SHARE, _WORK_SHARE = 4, 2
+_OPEN_FILES = 1_024
+_PROCESSES = 32_768
+"""Of one user on the whole machine, as the kernel counts it; `pids` bounds each container."""
+
+SLEEPERS: Final[tuple[tuple[str, ...], ...]] = (
+    ("sleep", str(LIFETIME_S)),
+    ("python3", "-c", f"import time; time.sleep({LIFETIME_S})"),
+    ("python", "-c", f"import time; time.sleep({LIFETIME_S})"),
+)
+"""What a container does while it waits for commands: the first of these that it has."""
+
+
+def container(
+    settings: ContainerSettings,
+    image: str,
+    sleeper: Sequence[str],
+    labels: Mapping[str, str],
+    *,
+    volumes: Sequence[str] = (),
+    seccomp: str = "",
+) -> Json:
+    """The whole request for a container. Nothing in it but the image's name comes from a caller.
+
+    `volumes` are the folders that the image would have as volumes: they become small folders in memory.
+    `seccomp` names the filter where the engine wants a file; empty: it is sent along.
+    """
+    root = settings.unsafe_writable_root
+    return {
+        "Image": image,
+        "Entrypoint": list(sleeper),
+        "Cmd": [],
+        "User": "0:0" if root else NOBODY,
+        "WorkingDir": WORK,
+        "Env": [
+            f"HOME={'/root' if root else WORK}",
+            f"PYTHONUSERBASE={PACKAGES}",
+            f"PYTHONPATH={PACKAGES}/site",
+            f"NPM_CONFIG_PREFIX={PACKAGES}",
+            "PYTHONDONTWRITEBYTECODE=1",
+        ],
+        "Labels": dict(labels),
+        "Healthcheck": {"Test": ["NONE"]},
+        "HostConfig": _host(settings, volumes, seccomp, writable_root=root),
+    }
+
+
+def _host(settings: ContainerSettings, volumes: Sequence[str], seccomp: str, *, writable_root: bool) -> Json:
+    limits: Json = {
+        "Memory": settings.memory,
+        "MemorySwap": settings.memory,  # the two together: no swap
+        "NanoCpus": int(settings.cpus * 1_000_000_000),
+        "PidsLimit": settings.pids,
+        "Ulimits": [
+            {"Name": "nofile", "Soft": _OPEN_FILES, "Hard": _OPEN_FILES},
+            {"Name": "core", "Soft": 0, "Hard": 0},
+            {"Name": "nproc", "Soft": _PROCESSES, "Hard": _PROCESSES},
+        ],
+    }
+    filtered = seccomp or json.dumps(profile(root=writable_root), separators=(",", ":"))
+    return limits | {
+        "NetworkMode": settings.network,
+        "CapDrop": ["ALL"],
+        "CapAdd": list(_ROOT_CAPABILITIES) if writable_root else [],
+        "SecurityOpt": ["no-new-privileges", f"seccomp={filtered}"],
+        "ReadonlyRootfs": not writable_root,
+        "Tmpfs": _folders(settings.memory, volumes, writable_root=writable_root),
+        "Privileged": False,
+        "Init": True,
+        "AutoRemove": True,
+        "IpcMode": "private",
+        "Runtime": settings.runtime,
+    }
+
+
+def _folders(memory: int, volumes: Sequence[str], *, writable_root: bool) -> dict[str, str]:
+    """Folders in memory, which counts as the container's; each bounded."""
+    small = f"rw,nosuid,nodev,exec,size={max(MIB, memory // _TMP_SHARE)},mode=1777"
+    folders = {path: small for path in volumes if _plain(path)}
+    folders["/tmp"] = small  # noqa: S108 - in the container
+    if not writable_root:
+        folders[WORK] = f"rw,nosuid,nodev,exec,size={max(MIB, memory // _WORK_SHARE)},mode=1777"
+    return folders
+
+
+def _plain(path: str) -> bool:
+    """Whether it is a path that cannot be taken for anything else, nor hide what a container needs."""
+    return path.startswith("/") and not any(mark in path for mark in (":", ",", "..", "\0")) and path != "/"
+
+
+def usual_runtime(runtime: object, default: str) -> Literal[True, False]:
+    """Whether processes of such a container are processes of the machine (and not of a kernel of its own)."""
+    name = str(runtime or default)
+    name = default if name in ("", "oci") else name
+    return name in ("runc", "crun", "io.containerd.runc.v2", "io.containerd.runtime.v1.linux")
