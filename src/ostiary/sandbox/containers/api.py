@@ -68,3 +68,10 @@ def is_trouble(error: Exception) -> bool:
     errors = import_module("docker.errors")
     requests = import_module("requests.exceptions")
     return isinstance(error, (errors.DockerException, requests.RequestException, OSError, ssl.SSLError))
+
+
+def labels_of(inspected: Mapping[str, Any]) -> dict[str, str]:
+    """The labels of an inspected container or image."""
+    configured: Any = inspected.get("Config") or {}
+    labels: Any = configured.get("Labels") or {}
+    return {str(key): str(value) for key, value in labels.items()}

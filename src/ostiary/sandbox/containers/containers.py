@@ -10,15 +10,15 @@ from urllib.parse import quote, urlencode
 
 from ostiary.errors import CallerFault
 from ostiary.sandbox.chores import Chores
-from ostiary.sandbox.containers.api import Api, Json
+from ostiary.sandbox.containers.api import Api, Json, labels_of
 from ostiary.sandbox.containers.client import Client, Refused
 from ostiary.sandbox.containers.faults import EngineFault, UnknownContainer
 from ostiary.sandbox.containers.found import Found, Installed, Logged
 from ostiary.sandbox.containers.install import Fetch, Installer
-from ostiary.sandbox.containers.labels import OWNER, Tag, found_of, may_use, tag_of
+from ostiary.sandbox.containers.labels import Tag, found_of, may_use, tag_of
 from ostiary.sandbox.containers.making import Maker
 from ostiary.sandbox.containers.names import MAX_NAME, check_image, check_name
-from ostiary.sandbox.containers.reaper import alive, is_due, this_instance
+from ostiary.sandbox.containers.register import Missing, Register, asked
 from ostiary.sandbox.containers.settings import ContainerSettings
 from ostiary.sandbox.containers.times import moment
 from ostiary.sandbox.containers.walls import LIFETIME_S
@@ -58,14 +58,10 @@ class Containers:
         self.settings = settings
         self.client = Client(settings.host, environ)
         self._clock = clock
-        self._on_trouble = on_trouble
         self._maker = Maker(self.client, settings)
         self._installer = Installer(self.client, settings, fetch)
         self._chores = Chores(on_trouble)
-        self._instance = this_instance()
-        self._used: dict[str, int] = {}
-        self._made: set[str] = set()
-        self._ours: set[str] = set()
+        self._register = Register(self.client, settings.ttl_s, clock, on_trouble)
         self._opened = False
         self._closed = False
 
@@ -77,7 +73,7 @@ class Containers:
         await self.client.described()
         if not self._opened:
             self._opened = True
-            self._chores.start(self._reap_on())
+            self._chores.start(self._register.reap_on())
 
     async def close(self) -> None:
         """Remove the containers that were made here, and let go of the engine.
@@ -88,9 +84,7 @@ class Containers:
             return
         self._closed = True
         await self._chores.close()
-        if self._made:
-            turn = asyncio.Semaphore(_AT_ONCE)
-            await asyncio.gather(*(self._take_away(one, turn) for one in tuple(self._made)))
+        await self._register.take_all_away()
         await self.client.close()
 
     # --- which there are --------------------------------------------------------------------------
@@ -110,37 +104,30 @@ class Containers:
         check_name(name)
         try:
             inspected = await self._call(lambda api: api.inspect_container(name))
-        except _Missing:
+        except Missing:
             raise _unknown(name) from None
-        tag = tag_of(inspected["Config"].get("Labels"))
-        if tag is not None and not await self._is_ours(inspected):
-            tag = None
+        tag = await self._register.tag(
+            str(inspected["Id"]), str(inspected.get("Image", "")), labels_of(inspected)
+        )
         found = found_of(inspected, ours=tag is not None)
         if not may_use(self.settings, owner, found, tag):
             raise _unknown(name)
-        self._used[found.id] = self._seconds()
+        self._register.use(found.id)
         return found, inspected
-
-    async def _is_ours(self, inspected: Json) -> bool:
-        """Whether its labels are our own, and not those of its image."""
-        container, image = str(inspected["Id"]), str(inspected.get("Image", ""))
-        if container not in self._ours:
-            with contextlib.suppress(_Missing):
-                said = await self._call(lambda api: api.inspect_image(image))
-                if OWNER in ((said.get("Config") or {}).get("Labels") or {}):
-                    return False
-            self._ours.add(container)
-        return True
 
     async def visible(self, owner: str, *, everything: bool) -> list[dict[str, Any]]:
         """The containers that `owner` may use, as `GET /containers/json` has them.
 
         Only running ones unless `everything`. Raises EngineFault.
         """
-        listed = await self._call(lambda api: api.containers(all=everything))
-        return [
-            one for one in listed if may_use(self.settings, owner, _listed(one), tag_of(one.get("Labels")))
-        ]
+        shown: list[Json] = []
+        listed: list[Json] = await self._call(lambda api: api.containers(all=everything))
+        for one in listed:
+            image = str(one.get("ImageID", ""))
+            tag = await self._register.tag(str(one["Id"]), image, one.get("Labels") or {})
+            if may_use(self.settings, owner, _listed(one), tag):
+                shown.append(one)
+        return shown
 
     async def inspect(
         self, owner: str, target: str, kind: Kind | None, *, size: bool = False
@@ -157,11 +144,10 @@ class Containers:
                 if kind is not None:
                     raise
             else:
-                asked = f"/containers/{found.id}/json?size=1"
-                return await self._asked(asked) if size else inspected
+                return await self._asked(f"/containers/{found.id}/json?size=1") if size else inspected
         try:
             return await self._call(lambda api: self._inspected(api, target, kind or "image"))
-        except _Missing:
+        except Missing:
             raise UnknownContainer(f"there is no {kind or 'container or image'} {target[:80]!r}") from None
 
     def _inspected(self, api: Api, target: str, kind: Kind) -> Json:
@@ -204,20 +190,20 @@ class Containers:
         cannot be read, EngineFault.
         """
         now = self._clock() / _SECOND
-        asked = {
+        wanted = {
             "stdout": "1",
             "stderr": "1",
             "tail": "all" if tail is None else str(max(0, tail)),
             "timestamps": "1" if timestamps else "0",
             "details": "1" if details else "0",
         }
-        asked |= {key: moment(text, now) for key, text in (("since", since), ("until", until)) if text}
+        wanted |= {key: moment(text, now) for key, text in (("since", since), ("until", until)) if text}
         try:
             inspected = await self._call(lambda api: api.inspect_container(found.id))
-            path = f"/containers/{found.id}/logs?{urlencode(asked)}"
+            path = f"/containers/{found.id}/logs?{urlencode(wanted)}"
             data, truncated = await self.client.read(path, most)
-        except (_Missing, Refused) as refusal:
-            if isinstance(refusal, _Missing) or refusal.status == _NOT_FOUND:
+        except (Missing, Refused) as refusal:
+            if isinstance(refusal, Missing) or refusal.status == _NOT_FOUND:
                 raise _unknown(found.name) from None
             raise EngineFault(f"the engine has no logs: {refusal.message}") from refusal
         if inspected["Config"].get("Tty"):
@@ -246,7 +232,7 @@ class Containers:
             async with turn:
                 try:
                     said = await self._call(lambda api: api.stats(container, stream=False))
-                except (_Missing, EngineFault):
+                except (Missing, EngineFault):
                     return None  # it has ended meanwhile
             return {**said, "id": container, "name": name}
 
@@ -269,12 +255,10 @@ class Containers:
         wanted = check_image(image)
         if self._closed:
             raise EngineFault("the server is stopping and makes no more containers")
-        now = self._seconds()
-        tag = Tag(owner=owner, instance=self._instance, created=now, expires=now + LIFETIME_S)
+        now = self._register.seconds()
+        tag = Tag(owner=owner, instance=self._register.instance, created=now, expires=now + LIFETIME_S)
         made = await self._maker.make(wanted, name, tag, tell)
-        self._made.add(made)
-        self._ours.add(made)
-        self._used[made] = self._seconds()
+        self._register.made(made)
         return Found(id=made, name=name, image=image, running=True, ours=True)
 
     async def remove(self, owner: str, name: str) -> bool:
@@ -290,11 +274,11 @@ class Containers:
                 hint="it may be used; whoever made it removes it",
             )
         began = asyncio.get_running_loop().time()
-        with contextlib.suppress(_Missing):
+        with contextlib.suppress(Missing):
             if found.running:
                 await self._call(lambda api: api.stop(found.id, timeout=GRACE_S))
         killed = asyncio.get_running_loop().time() - began >= GRACE_S
-        await self._take_away(found.id)
+        await self._register.take_away(found.id)
         return killed
 
     async def install(self, owner: str, name: str, packages: Sequence[str], tell: Tell) -> Installed:
@@ -311,75 +295,29 @@ class Containers:
         found, inspected = await self._look(owner, name)
         return await self._installer.install(owner, found, inspected, packages, tell)
 
+    async def reap(self) -> None:
+        """Remove what nobody uses, now. Raises EngineFault."""
+        await self._register.reap()
+
     def use(self, container: str) -> None:
         """Say that a container is in use now, by its full id."""
-        self._used[container] = self._seconds()
+        self._register.use(container)
 
     def made_here(self, container: str) -> bool:
         """Whether a container, by its full id, is known to be one that was created for somebody."""
-        return container in self._ours
-
-    # --- what goes --------------------------------------------------------------------------------
-
-    async def reap(self) -> None:
-        """Remove the containers of ours whose time is up, and what is left of those that have ended."""
-        now = self._seconds()
-        for one in await self._call(lambda api: api.containers(all=True, filters={"label": OWNER})):
-            tag, container = tag_of(one.get("Labels")), str(one["Id"])
-            if tag is None:
-                continue
-            mine = tag.instance == self._instance
-            living = True if mine else alive(tag.instance)
-            gone = str(one.get("State")) in ("exited", "dead") and now - tag.created > GRACE_S
-            used = self._used.get(container, tag.created)
-            due = is_due(tag, used, now, self.settings.ttl_s, ours=mine, living=living)
-            if due or (gone and (mine or living is False)):
-                await self._take_away(container)
-
-    async def _reap_on(self) -> None:
-        pause = max(1.0, min(60.0, self.settings.ttl_s / 4))
-        while True:
-            try:
-                await self.reap()
-            except EngineFault as fault:
-                self._on_trouble(f"containers that nobody uses could not be removed: {fault.message}")
-            await asyncio.sleep(pause)
-
-    async def _take_away(self, container: str, turn: asyncio.Semaphore | None = None) -> None:
-        """Kill it and remove it with its volumes; fine if it is gone."""
-        async with turn or contextlib.nullcontext():
-            try:
-                await self._call(lambda api: _removed(api, container))
-            except _Missing:
-                pass
-            except EngineFault as fault:
-                self._on_trouble(f"container {container[:12]} could not be removed: {fault.message}")
-            self._made.discard(container)
-            self._used.pop(container, None)
+        return self._register.knows(container)
 
     # --- within -----------------------------------------------------------------------------------
 
     async def _call(self, ask: Callable[[Api], Any]) -> Any:
-        """Raises _Missing, EngineFault."""
-        try:
-            return await self.client.call(ask)
-        except Refused as refusal:
-            if refusal.status == _NOT_FOUND:
-                raise _Missing from refusal
-            raise EngineFault(f"the engine refuses: {refusal.message}") from refusal
+        """Raises Missing, EngineFault."""
+        return await asked(self.client, ask)
 
     async def _asked(self, path: str) -> Json:
         try:
             return await self.client.ask("GET", quote(path, safe="/?=&"))
         except Refused as refusal:
             raise EngineFault(f"the engine refuses: {refusal.message}") from refusal
-
-    def _seconds(self) -> int:
-        return self._clock() // _SECOND
-
-
-class _Missing(Exception):
-    """The engine has no such thing."""
 
 
 def _unknown(name: str) -> UnknownContainer:
@@ -400,7 +338,3 @@ def _listed(one: Mapping[str, Any]) -> Found:
         running=one.get("State") == "running",
         ours=tag_of(one.get("Labels")) is not None,
     )
-
-
-def _removed(api: Api, container: str) -> None:
-    api.remove_container(container, v=True, force=True)

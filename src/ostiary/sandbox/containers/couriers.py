@@ -149,7 +149,7 @@ class Courier:
         raise CallerFault(f"Python in the container did not start: {words or f'exit code {state.code}'}")
 
     async def run(self, job: Job, mark: str, tap: Tap, stopped: asyncio.Event) -> Ended:
-        """Run a script to its end; when `stopped` is set it is ended. Raises CallerFault for one too large."""
+        """Run a script to its end; when `stopped` is set it is ended. Raises CallerFault (too large)."""
         payload = pack(job, mark)
         self._last += 1
         sent = self._sent[self._last] = Sent(self._last, tap)

@@ -89,7 +89,7 @@ class Exec:
                 writer.write_eof()
 
     async def pump(self, tap: Tap) -> None:
-        """Pass on what it writes until its streams end. Raises ValueError or OSError when the engine fails."""
+        """Pass on what it writes until its streams end. Raises ValueError, OSError (the engine failed)."""
         if self.stream is None:
             return
         frames = Frames()
@@ -138,12 +138,8 @@ class Doubt:
     def _take(self, data: bytes, *, out: bool) -> None:
         self._held.append((out, data))
         self._size += len(data)
-        if (
-            not self._doubting
-            or self._size > _HELD
-            or not data.startswith(_COMPLAINTS)
-            and self._size == len(data)
-        ):
+        begins = self._size == len(data)
+        if not self._doubting or self._size > _HELD or (begins and not data.startswith(_COMPLAINTS)):
             self._release()
 
     def _release(self) -> None:
@@ -153,7 +149,7 @@ class Doubt:
             (self._tap.stdout if out else self._tap.stderr)(data)
 
     def settle(self, state: State, *, pids_last: bool) -> int:
-        """The exit code, once it has ended. A complaint of the engine goes to stderr, with the code of a shell.
+        """The exit code, once it has ended. A complaint of the engine goes to stderr, with a shell's code.
 
         `pids_last` says that the engine still names the process of a program that has ended: then one
         without a process was never started.

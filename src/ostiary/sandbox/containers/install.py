@@ -7,6 +7,7 @@ import io
 import os
 import tarfile
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from ostiary.errors import CallerFault
@@ -32,7 +33,10 @@ _WORDS: Final = 256 << 10
 _NOT_STARTED: Final = (126, 127)
 
 Fetch = Callable[[str, tuple[str, ...], Target], Awaitable[Environment]]
-"""Packages of Python from outside: (owner, requirements, the container's Python) to a folder. Raises OstiaryError."""
+"""Packages of Python from outside: (owner, requirements, the container's Python) to a folder of them.
+
+Raises OstiaryError.
+"""
 
 Tell = Callable[[str], object]
 
@@ -84,12 +88,13 @@ class Installer:
             self._refuse(named, network=network)
         try:
             async with asyncio.timeout(BUDGET_S):
-                if found.ours and self._fetch is not None and named in (None, "pip"):
-                    target = await self._python(found)
-                    if target is not None:
-                        return await self._deliver(
-                            owner, found, check_packages("pip", packages), target, tell
-                        )
+                fetch = self._fetch if found.ours and named in (None, "pip") else None
+                target = await self._python(found) if fetch is not None else None
+                if fetch is not None and target is not None:
+                    wanted = check_packages("pip", packages)
+                    tell(f"fetching packages for Python {target.python}")
+                    supplied = await fetch(owner, wanted, target)
+                    return await self._deliver(found, supplied, wanted, tell)
                 manager, how = await self._manager(found, named)
                 wanted = check_packages(manager, packages)
                 if found.ours:
@@ -110,8 +115,8 @@ class Installer:
         """Raises InstallRefused for what cannot succeed in a container as we make them."""
         if manager in ("apt-get", "apk") and not self._settings.unsafe_writable_root:
             raise InstallRefused(
-                f"{manager} needs a container whose root can be written to, and those made here are read-only",
-                hint="take an image that has the packages, or let the operator start with --unsafe-writable-root",
+                f"{manager} needs a root that can be written to, and containers made here are read-only",
+                hint="take an image that has the packages; the operator's way is --unsafe-writable-root",
             )
         if not network and not (manager == "pip" and self._fetch is not None):
             raise InstallRefused(
@@ -130,12 +135,9 @@ class Installer:
         return None
 
     async def _deliver(
-        self, owner: str, found: Found, packages: tuple[str, ...], target: Target, tell: Tell
+        self, found: Found, supplied: Environment, packages: tuple[str, ...], tell: Tell
     ) -> Installed:
-        assert self._fetch is not None
-        tell(f"fetching packages for Python {target.python}")
-        supplied = await self._fetch(owner, packages, target)
-        names = supplied.packages
+        names = supplied.packages or packages
         if supplied.folder is None:
             return Installed(manager="pip", packages=names, exit_code=0)
         folder = supplied.folder
@@ -200,17 +202,14 @@ def _packed(folder: str) -> bytes:
     """A folder as a tar: files and folders, nobody's. Raises CallerFault when it is too large."""
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode="w", format=tarfile.PAX_FORMAT) as archive:
-        for root, folders, names in os.walk(folder):
-            folders.sort()
-            for name in sorted(names):
-                path = os.path.join(root, name)
-                if os.path.islink(path) or not os.path.isfile(path):
-                    continue
-                entry = tarfile.TarInfo(os.path.relpath(path, folder))
-                entry.size = os.path.getsize(path)
-                entry.mode = 0o755 if os.access(path, os.X_OK) else 0o644
-                with open(path, "rb") as file:
-                    archive.addfile(entry, file)
-                if made.tell() > _MOST:
-                    raise CallerFault(f"the packages are more than {_MOST >> 20} MB")
+        for path in sorted(Path(folder).rglob("*")):
+            if path.is_symlink() or not path.is_file():
+                continue
+            entry = tarfile.TarInfo(str(path.relative_to(folder)))
+            entry.size = path.stat().st_size
+            entry.mode = 0o755 if os.access(path, os.X_OK) else 0o644
+            with path.open("rb") as file:
+                archive.addfile(entry, file)
+            if made.tell() > _MOST:
+                raise CallerFault(f"the packages are more than {_MOST >> 20} MB")
     return made.getvalue()

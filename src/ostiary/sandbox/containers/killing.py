@@ -95,18 +95,31 @@ def end_on_host(container: str, first: int, mark: str) -> bool:
     try:
         if container not in Path(f"/proc/{first}/cgroup").read_text("utf-8"):
             return False
-        namespace = _namespace(first)
+        seen = _Seen(_namespace(first))
     except OSError:
         return False
-    refused: list[int] = []
+    if os.geteuid() != 0 and not os.access(f"/proc/{first}/environ", os.R_OK):
+        return False  # another user's processes do not show their marks
+    left = ending.end(mark, _SECONDS, seen.within, {first, os.getpid()}, seen.hit)
+    return not left and not seen.refused
 
-    def within(pid: int) -> bool:
+
+class _Seen:
+    """The processes of one container, as this machine sees them."""
+
+    def __init__(self, namespace: str) -> None:
+        self._namespace = namespace
+        self.refused = False
+
+    def within(self, pid: int) -> bool:
+        """Whether a process is in the container."""
         try:
-            return _namespace(pid) == namespace
+            return _namespace(pid) == self._namespace
         except OSError:
             return False
 
-    def hit(pid: int, seen: ending.Process, number: int) -> None:
+    def hit(self, pid: int, seen: ending.Process, number: int) -> None:
+        """Send a signal to just this process, which nothing can take the place of meanwhile."""
         try:
             target = os.pidfd_open(pid)
         except OSError:
@@ -116,17 +129,12 @@ def end_on_host(container: str, first: int, mark: str) -> bool:
             if now is not None and now[2] == seen[2]:
                 signal.pidfd_send_signal(target, number)
         except PermissionError:
-            refused.append(pid)
+            self.refused = True
         except OSError:
             pass  # it has ended
         finally:
             os.close(target)
 
-    if os.geteuid() != 0 and not os.access(f"/proc/{first}/environ", os.R_OK):
-        return False  # another user's processes do not show their marks
-    left = ending.end(mark, _SECONDS, within, {first, os.getpid()}, hit)
-    return not left and not refused
-
 
 def _namespace(pid: int) -> str:
-    return os.readlink(f"/proc/{pid}/ns/pid")
+    return str(Path(f"/proc/{pid}/ns/pid").readlink())

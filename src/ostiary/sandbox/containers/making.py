@@ -7,10 +7,11 @@ import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator
+from pathlib import Path
 from typing import Any, cast
 
-from ostiary.sandbox.containers.api import Api, Json
+from ostiary.sandbox.containers.api import Api, Json, labels_of
 from ostiary.sandbox.containers.client import Client, Refused
 from ostiary.sandbox.containers.faults import EngineFault, ImageFault, NameTaken
 from ostiary.sandbox.containers.labels import PREFIX, Tag
@@ -38,10 +39,10 @@ class Maker:
         Raises NameTaken, ImageFault, EngineFault.
         """
         said = await self._image(image, tell)
-        configured = cast("Json", said.get("Config") or {})
-        if any(str(label).startswith(PREFIX) for label in configured.get("Labels") or {}):
+        if any(label.startswith(PREFIX) for label in labels_of(said)):
             raise ImageFault(f"the image {image} carries labels `{PREFIX}…`, which say whose a container is")
-        volumes = tuple(str(path) for path in configured.get("Volumes") or {})
+        configured: Json = said.get("Config") or {}
+        volumes = tuple(cast("dict[str, Any]", configured.get("Volumes") or {}))
         for sleeper in SLEEPERS:
             made = await self._start(image, name, sleeper, tag, volumes)
             if made:
@@ -81,7 +82,7 @@ class Maker:
         given_up = False
 
         def pull() -> None:
-            for told in cast("Iterable[Json]", api.pull(image, stream=True, decode=True)):
+            for told in api.pull(image, stream=True, decode=True):
                 if given_up:
                     return
                 if "error" in told:
@@ -145,7 +146,7 @@ class Maker:
 
 
 @contextlib.contextmanager
-def _written(text: bytes) -> Any:
+def _written(text: bytes) -> Generator[str, None, None]:
     """The path of a file with this in it, for as long as the context lasts."""
     number, path = tempfile.mkstemp(prefix="ostiary-filter-", suffix=".json")
     try:
@@ -153,7 +154,7 @@ def _written(text: bytes) -> Any:
             file.write(text)
         yield path
     finally:
-        os.unlink(path)
+        Path(path).unlink()
 
 
 def _made(api: Api, wanted: Json, name: str) -> str:

@@ -40,7 +40,6 @@ while [ $quiet -lt 2 ] && [ $round -lt 400 ]; do
   round=$((round + 1))
   all=" "
   hit=" "
-  sessions=" "
   for entry in /proc/[0-9]*; do
     pid=${entry#/proc/}
     [ "$pid" = $$ ] || [ "$pid" = 1 ] && continue
@@ -52,7 +51,7 @@ while [ $quiet -lt 2 ] && [ $round -lt 400 ]; do
     all="$all$pid:$2:$4 "
     for file in environ cmdline; do
       while IFS= read -r text || [ -n "$text" ]; do
-        case "$text" in *"$mark"*) hit="$hit$pid "; sessions="$sessions$4 "; break;; esac
+        case "$text" in *"$mark"*) hit="$hit$pid "; break;; esac
       done < $entry/$file 2>/dev/null
     done
   done
@@ -66,7 +65,10 @@ while [ $quiet -lt 2 ] && [ $round -lt 400 ]; do
       case "$hit" in *" $session "*) hit="$hit$pid "; grew=1;; esac
     done
   done
-  if [ "$hit" = " " ]; then quiet=$((quiet + 1)); else quiet=0; kill -STOP $hit 2>/dev/null; kill -9 $hit 2>/dev/null; fi
+  [ "$hit" = " " ] && quiet=$((quiet + 1)) && continue
+  quiet=0
+  kill -STOP $hit 2>/dev/null
+  kill -9 $hit 2>/dev/null
 done
 [ $quiet = 2 ]
 """

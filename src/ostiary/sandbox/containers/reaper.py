@@ -1,4 +1,4 @@
-"""Which containers of ours are to go: those that nobody uses, and those whose maker has gone. Pure but for `alive`."""
+"""Which containers of ours are to go: those that nobody uses, and those whose maker has gone."""
 
 from __future__ import annotations
 

@@ -31,6 +31,8 @@ SLEEPERS: Final[tuple[tuple[str, ...], ...]] = (
     ("python", "-c", f"import time; time.sleep({LIFETIME_S})"),
 )
 """What a container does while it waits for commands: the first of these that it has."""
+_SENTRY_THREADS = 32
+"""gVisor takes threads of the machine for each process inside, and ends when it gets none."""
 
 
 def container(
@@ -72,7 +74,7 @@ def _host(settings: ContainerSettings, volumes: Sequence[str], seccomp: str, *, 
         "Memory": settings.memory,
         "MemorySwap": settings.memory,  # the two together: no swap
         "NanoCpus": int(settings.cpus * 1_000_000_000),
-        "PidsLimit": settings.pids,
+        "PidsLimit": settings.pids * (_SENTRY_THREADS if "runsc" in settings.runtime else 1),
         "Ulimits": [
             {"Name": "nofile", "Soft": _OPEN_FILES, "Hard": _OPEN_FILES},
             {"Name": "core", "Soft": 0, "Hard": 0},

@@ -1,4 +1,7 @@
-"""Ends a run from within its container. Arguments: the two halves of its mark, and how many seconds it may take."""
+"""Ends a run from within its container.
+
+Arguments: the two halves of its mark, and how many seconds it may take.
+"""
 
 import os
 import sys

@@ -13,6 +13,7 @@ from typing import Callable, Dict, List, Optional, Set, Tuple
 MARK = "OSTIARY_RUN"
 _STEP_S = 0.002
 _TWICE = 2
+_BEGAN = 19
 
 Process = Tuple[int, int, str]
 """Parent, session, and when it began."""
@@ -32,15 +33,20 @@ def processes() -> Dict[int, Process]:
 def look(pid: int) -> Optional[Process]:
     """One process; None if there is none, or only what nobody has waited for yet."""
     stat = _read(pid, "stat").decode("utf-8", "replace").rpartition(")")[2].split()
-    if len(stat) < 20 or stat[0] in ("Z", "X"):
+    if len(stat) <= _BEGAN or stat[0] in ("Z", "X"):
         return None
-    return int(stat[1]), int(stat[3]), stat[19]
+    return int(stat[1]), int(stat[3]), stat[_BEGAN]
 
 
 def marked(pid: int, mark: str) -> bool:
     """Whether a process carries the mark of a run."""
     text = mark.encode("ascii")
     return (MARK + "=").encode("ascii") + text in _read(pid, "environ") or text in _read(pid, "cmdline")
+
+
+def arguments(pid: int) -> bytes:
+    """What a process was started with; empty for one that has ended."""
+    return _read(pid, "cmdline")
 
 
 def descendants(found: Dict[int, Process], roots: Set[int]) -> Set[int]:
@@ -83,7 +89,7 @@ def strike(pid: int, seen: Process, number: int) -> None:
 def end(
     mark: str,
     seconds: float,
-    within: Callable[[int], bool] = lambda pid: True,
+    within: Callable[[int], bool] = lambda _: True,
     spared: Optional[Set[int]] = None,
     hit: Callable[[int, Process, int], None] = strike,
 ) -> int:

@@ -7,9 +7,17 @@ import socket
 import struct
 import sys
 import time
-from typing import Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
-from ostiary.sandbox.containers.inside.ending import Process, descendants, marked, processes, remove, strike
+from ostiary.sandbox.containers.inside.ending import (
+    Process,
+    arguments,
+    descendants,
+    marked,
+    processes,
+    remove,
+    strike,
+)
 
 REPORT = struct.Struct(">iiiqq")
 """How it went, the exit code (or minus the signal), how many could not be ended, CPU in ms, memory in kB."""
@@ -20,14 +28,22 @@ BLOCK = 512
 SUBREAPER, DUMPABLE = 36, 4
 
 
-def prctl(option: int, value: int) -> None:
-    """Where there is ctypes; without it less is certain, and nothing else changes."""
+def load() -> Any:
+    """The C library; None where there is no ctypes: then less is certain, and nothing else changes."""
     try:
         import ctypes
 
-        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
-    except (ImportError, OSError, AttributeError):
-        pass
+        return ctypes.CDLL(None)
+    except (ImportError, OSError):
+        return None
+
+
+LIBC = load()
+
+
+def prctl(option: int, value: int) -> bool:
+    """Whether it was done."""
+    return LIBC is not None and LIBC.prctl(option, value, 0, 0, 0) == 0
 
 
 def write(descriptor: int, data: bytes) -> None:
@@ -74,42 +90,73 @@ def unpack(tar: bytes, folder: str) -> None:
         before = head[345:500].rstrip(b"\0")
         size = int(head[124:136].rstrip(b"\0 ") or b"0", 8)
         path = os.path.join(folder, (before + b"/" + name if before else name).decode("utf-8"))
-        os.makedirs(os.path.dirname(path), 0o700, True)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "wb") as file:
             file.write(tar[place + BLOCK : place + BLOCK + size])
         place += BLOCK + (size + BLOCK - 1) // BLOCK * BLOCK
 
 
-def below(child: int, mark: str) -> Dict[int, Process]:
+def below(child: int, mark: str, *, certain: bool) -> Dict[int, Process]:
     """Every process that descends from this one, is in the child's session or carries the mark of its run."""
     found = processes()
     roots = {pid for pid, one in found.items() if one[1] == child or (mark and marked(pid, mark))}
-    roots.add(os.getpid())
+    if not certain:  # what has lost its parent is the init process's, and still has this program's arguments
+        same = arguments(os.getpid())
+        roots |= {pid for pid, one in found.items() if one[0] <= 1 < pid and arguments(pid) == same}
+    roots = (roots | {os.getpid()}) - {os.getppid()}
     spared = {os.getpid(), os.getppid()}
     return {pid: found[pid] for pid in descendants(found, roots) - spared if pid in found}
 
 
-def reap(child: int, status: int) -> int:
-    """Wait for all that have ended; the status of the child, if it was among them or before."""
+def adopts() -> bool:
+    """Whether what loses its parent below this process comes to it: not every kernel does as it says."""
+    if not prctl(SUBREAPER, 1):
+        return False
+    told, tell = os.pipe()
+    middle = os.fork()
+    if middle == 0:
+        parent = os.getpid()
+        if os.fork() == 0:
+            until = time.monotonic() + PATIENCE_S
+            while os.getppid() == parent and time.monotonic() < until:
+                time.sleep(0.001)
+            os.write(tell, LENGTH.pack(os.getppid()))
+        os._exit(0)
+    os.waitpid(middle, 0)
+    adopted = LENGTH.unpack(os.read(told, LENGTH.size))[0] == os.getpid()
+    os.close(told)
+    os.close(tell)
+    if adopted:
+        os.waitpid(-1, 0)
+    return adopted
+
+
+def reap(child: int, status: int) -> Tuple[int, bool]:
+    """Wait for all that have ended: the status of the child, if it is one, and whether any are left."""
     try:
         while True:
             pid, code = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
-                return status
+                return status, True
             if pid == child:
                 status = code
     except ChildProcessError:
-        return status
+        return status, False
 
 
-def finish(child: int, status: int, mark: str) -> Tuple[int, int]:
-    """End everything below; the child's status, and how many are left."""
+def finish(child: int, status: int, mark: str, *, certain: bool) -> Tuple[int, int]:
+    """End everything below; the child's status, and how many are left.
+
+    `certain`: whatever descends from this process is its child in the end, so none is left without one.
+    """
     until = time.monotonic() + PATIENCE_S
     while True:
-        status = reap(child, status)
-        left = below(child, mark)
-        if not left or time.monotonic() > until:
-            return status, len(left)
+        status, more = reap(child, status)
+        left = below(child, mark, certain=certain) if more or not certain else {}
+        if not (left or (more and certain)):
+            return status, 0
+        if time.monotonic() > until:
+            return status, max(1, len(left))
         for number in (signal.SIGSTOP, signal.SIGKILL):
             for pid, seen in left.items():
                 strike(pid, seen, number)
@@ -126,7 +173,11 @@ def usage() -> Tuple[int, int]:
     return int((used.ru_utime + used.ru_stime) * 1000), used.ru_maxrss
 
 
-def keep(control: socket.socket, out: int, err: int, base: str) -> "Optional[Job]":
+def heard(number: int, frame: Any) -> None:
+    """Nothing to do: that a signal came is enough to wake up."""
+
+
+def keep(control: socket.socket, out: int, err: int, base: str, *, certain: bool) -> "Optional[Job]":
     """The life of a keeper. Returns in the script's own process only, with what that is to become."""
     nowhere = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
@@ -135,14 +186,14 @@ def keep(control: socket.socket, out: int, err: int, base: str) -> "Optional[Job
     prctl(SUBREAPER, 1)
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.signal(signal.SIGCHLD, heard)
     signal.set_wakeup_fd(wake)
     given, give = os.pipe()
     child = os.fork()
     if child == 0:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        return wait(given, give, out, err)
+        return wait(given, out, err)
     for descriptor in (given, out, err):
         os.close(descriptor)
     folder = mark = ""
@@ -158,12 +209,12 @@ def keep(control: socket.socket, out: int, err: int, base: str) -> "Optional[Job
         write(give, LENGTH.pack(len(text)) + text)
         while status == -1 and control not in select.select([control, woken], [], [])[0]:
             os.read(woken, 64)
-            status = reap(child, -1)
+            status, _ = reap(child, -1)
     except EOFError:
         pass  # the courier has gone, or needs it no more
     except (OSError, ValueError):
         outcome = UNSETTLED
-    status, left = finish(child, max(status, 0), mark)
+    status, left = finish(child, max(status, 0), mark, certain=certain)
     if folder:
         remove(folder)
     code = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
@@ -196,22 +247,22 @@ class Job:
         source = os.open(stdin if os.path.exists(stdin) else os.devnull, os.O_RDONLY)
         os.dup2(source, 0)
         os.close(source)
-        sys.argv[:] = [path] + self.arguments
+        sys.argv[:] = [path, *self.arguments]
         sys.path[0] = work
         if self.workdir:
             os.chdir(self.workdir)
         return path
 
 
-def wait(given: int, give: int, out: int, err: int) -> Job:
+def wait(given: int, out: int, err: int) -> Job:
     """Until there is a script; then everything that is not the script's is let go."""
     os.setsid()
     os.dup2(out, 1)
     os.dup2(err, 2)
     close_others(given)
     prctl(DUMPABLE, 1)  # its own files in /proc are the script's to read
-    head = os.read(given, 4)
-    if len(head) < 4:
+    head = os.read(given, LENGTH.size)
+    if len(head) < LENGTH.size:
         os._exit(0)
     size = LENGTH.unpack(head)[0]
     text = bytearray()

@@ -1,4 +1,4 @@
-"""Unpacks a tar from stdin into a folder, its one argument. Files and folders only, within it, and nothing else."""
+"""Unpacks a tar from stdin into a folder, its one argument: files and folders within it, and nothing else."""
 
 import os
 import sys
@@ -6,7 +6,7 @@ import tarfile
 
 if __name__ == "__main__":
     target = os.path.realpath(sys.argv[1])
-    os.makedirs(target, 0o755, True)
+    os.makedirs(target, exist_ok=True)
     with tarfile.open(fileobj=sys.stdin.buffer, mode="r|") as archive:
         for member in archive:
             path = os.path.realpath(os.path.join(target, member.name))

@@ -1,0 +1,132 @@
+"""Which containers are ours, when each was used last, and which of them are to go."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Any, Final
+
+from ostiary.sandbox.containers.api import Api, Json, labels_of
+from ostiary.sandbox.containers.client import Client, Refused
+from ostiary.sandbox.containers.faults import EngineFault
+from ostiary.sandbox.containers.labels import OWNER, Tag, tag_of
+from ostiary.sandbox.containers.reaper import alive, is_due, this_instance
+
+_NOT_FOUND: Final = 404
+_AT_ONCE: Final = 4
+_SECOND: Final = 1_000_000
+_YOUNG_S: Final = 5
+"""A container that has not been started yet looks like one that has ended."""
+
+
+class Missing(Exception):
+    """The engine has no such thing."""
+
+
+async def asked(client: Client, ask: Callable[[Api], Any]) -> Any:
+    """What the engine answers. Raises Missing, EngineFault."""
+    try:
+        return await client.call(ask)
+    except Refused as refusal:
+        if refusal.status == _NOT_FOUND:
+            raise Missing from refusal
+        raise EngineFault(f"the engine refuses: {refusal.message}") from refusal
+
+
+class Register:
+    """What this process knows of the containers that were created for owners. `clock` in microseconds."""
+
+    def __init__(
+        self, client: Client, ttl_s: int, clock: Callable[[], int], on_trouble: Callable[[str], object]
+    ) -> None:
+        self._client = client
+        self._ttl_s = ttl_s
+        self._clock = clock
+        self._on_trouble = on_trouble
+        self.instance = this_instance()
+        self._used: dict[str, int] = {}
+        self._made: set[str] = set()
+        self._ours: dict[str, bool] = {}
+
+    def seconds(self) -> int:
+        """Now, since 1970."""
+        return self._clock() // _SECOND
+
+    def use(self, container: str) -> None:
+        """It is in use now."""
+        self._used[container] = self.seconds()
+
+    def made(self, container: str) -> None:
+        """It was created by this process."""
+        self._made.add(container)
+        self._ours[container] = True
+        self.use(container)
+
+    def knows(self, container: str) -> bool:
+        """Whether it is known to be one that was created for somebody."""
+        return self._ours.get(container, False)
+
+    async def tag(self, container: str, image: str, labels: dict[str, str]) -> Tag | None:
+        """What its labels say, unless they are its image's: an image may not say whose a container is."""
+        found = tag_of(labels)
+        if found is None:
+            return None
+        if container not in self._ours:
+            theirs: dict[str, str] = {}
+            with contextlib.suppress(Missing):
+                said: Json = await asked(self._client, lambda api: api.inspect_image(image))
+                theirs = labels_of(said)
+            self._ours[container] = OWNER not in theirs
+        return found if self._ours[container] else None
+
+    async def reap(self) -> None:
+        """Remove the containers of ours whose time is up, and what is left of those that have ended."""
+        now = self.seconds()
+        listed: list[Json] = await asked(
+            self._client, lambda api: api.containers(all=True, filters={"label": OWNER})
+        )
+        for one in listed:
+            container = str(one["Id"])
+            tag = await self.tag(container, str(one.get("ImageID", "")), one.get("Labels") or {})
+            if tag is None:
+                continue
+            mine = tag.instance == self.instance
+            living = True if mine else alive(tag.instance)
+            gone = str(one.get("State")) in ("exited", "dead") and now - tag.created > _YOUNG_S
+            used = self._used.get(container, tag.created)
+            due = is_due(tag, used, now, self._ttl_s, ours=mine, living=living)
+            if due or (gone and (mine or living is False)):
+                await self.take_away(container)
+
+    async def reap_on(self) -> None:
+        """Do so now and then, until cancelled."""
+        pause = max(1.0, min(60.0, self._ttl_s / 4))
+        while True:
+            try:
+                await self.reap()
+            except EngineFault as fault:
+                self._on_trouble(f"containers that nobody uses could not be removed: {fault.message}")
+            await asyncio.sleep(pause)
+
+    async def take_away(self, container: str) -> None:
+        """Kill it and remove it with its volumes; fine if it is gone."""
+        try:
+            await asked(self._client, lambda api: api.remove_container(container, v=True, force=True))
+        except Missing:
+            pass
+        except EngineFault as fault:
+            if "already in progress" not in fault.message:
+                self._on_trouble(f"container {container[:12]} could not be removed: {fault.message}")
+        self._made.discard(container)
+        self._used.pop(container, None)
+
+    async def take_all_away(self) -> None:
+        """Remove everything that this process created."""
+        turn = asyncio.Semaphore(_AT_ONCE)
+
+        async def one(container: str) -> None:
+            async with turn:
+                await self.take_away(container)
+
+        await asyncio.gather(*(one(container) for container in tuple(self._made)))
