@@ -13,13 +13,16 @@ from typing import Any, cast
 
 from ostiary.sandbox.containers.api import Api, Json, labels_of
 from ostiary.sandbox.containers.client import Client, Refused
-from ostiary.sandbox.containers.faults import EngineFault, ImageFault, NameTaken
+from ostiary.sandbox.containers.execs import Program, Said, execute
+from ostiary.sandbox.containers.faults import EngineFault, ImageFault, NameTaken, NotRunning, UnknownContainer
 from ostiary.sandbox.containers.labels import PREFIX, Tag
 from ostiary.sandbox.containers.profile import profile
 from ostiary.sandbox.containers.settings import ContainerSettings
-from ostiary.sandbox.containers.walls import SLEEPERS, container
+from ostiary.sandbox.containers.walls import SLEEPERS, container, probe
 
 _NOT_FOUND, _CONFLICT = 404, 409
+_LOOKS, _LOOK_S = 250, 0.02
+"""A container that is removed may be there still for a moment, and so may its name."""
 _QUIET_S = 60
 """An engine that says nothing for so long while it pulls is not pulling."""
 
@@ -102,12 +105,23 @@ class Maker:
     ) -> str:
         """Its id; empty when the image does not have the program that is to wait."""
         with await self._filter() as seccomp:
-            wanted = container(self._settings, image, sleeper, tag.labels(), volumes=volumes, seccomp=seccomp)
+            wanted = container(
+                self._settings,
+                image,
+                sleeper,
+                tag.labels(),
+                volumes=volumes,
+                seccomp=seccomp,
+                podman=bool(seccomp),
+            )
             # Whoever is cancelled here must still learn of the container, to take it away.
             making = asyncio.ensure_future(self._client.call(lambda api: _made(api, wanted, name)))  # noqa: TID251 - awaited below, whatever happens
             try:
                 made = await asyncio.shield(making)
                 await self._client.call(lambda api: api.start(made))
+                if not await self._waits(made, sleeper):
+                    await self._undo(making)
+                    return ""
             except BaseException as error:
                 await asyncio.shield(self._undo(making))
                 if isinstance(error, Refused):
@@ -117,10 +131,24 @@ class Maker:
                 raise
             return made
 
+    async def _waits(self, made: str, sleeper: tuple[str, ...]) -> bool:
+        """Whether its first process is there: an init process starts first, and ends when it finds none."""
+        try:
+            code = await execute(self._client, Program(container=made, argv=probe(sleeper)), Said())
+        except (NotRunning, UnknownContainer, Refused):
+            return False
+        except (OSError, ValueError) as error:
+            raise EngineFault(f"the engine went away: {error}") from error
+        return code == 0
+
     async def _undo(self, making: asyncio.Future[str]) -> None:
         with contextlib.suppress(Refused, EngineFault):
             made = await making
-            await self._client.call(lambda api: api.remove_container(made, v=True, force=True))
+            with contextlib.suppress(Refused):  # the engine may be about to do it by itself
+                await self._client.call(lambda api: api.remove_container(made, v=True, force=True))
+            for _ in range(_LOOKS):
+                await self._client.call(lambda api: api.inspect_container(made))
+                await asyncio.sleep(_LOOK_S)
 
     def _refused(self, refusal: Refused, name: str) -> Exception:
         if refusal.status == _CONFLICT or "already in use" in refusal.message:

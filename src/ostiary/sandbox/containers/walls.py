@@ -31,6 +31,13 @@ SLEEPERS: Final[tuple[tuple[str, ...], ...]] = (
     ("python", "-c", f"import time; time.sleep({LIFETIME_S})"),
 )
 """What a container does while it waits for commands: the first of these that it has."""
+
+
+def probe(sleeper: Sequence[str]) -> tuple[str, ...]:
+    """A command that shows whether the program of a sleeper is there."""
+    return (sleeper[0], "0") if len(sleeper) == 2 else (*sleeper[:-1], "pass")  # noqa: PLR2004 - `sleep` and its time
+
+
 _SENTRY_THREADS = 32
 """gVisor takes threads of the machine for each process inside, and ends when it gets none."""
 
@@ -43,11 +50,13 @@ def container(
     *,
     volumes: Sequence[str] = (),
     seccomp: str = "",
+    podman: bool = False,
 ) -> Json:
     """The whole request for a container. Nothing in it but the image's name comes from a caller.
 
     `volumes` are the folders that the image would have as volumes: they become small folders in memory.
-    `seccomp` names the filter where the engine wants a file; empty: it is sent along.
+    `seccomp` names the filter where the engine wants a file; empty: it is sent along. `podman` says that
+    the engine gives a folder in memory the mode that it is told, and no owner.
     """
     root = settings.unsafe_writable_root
     return {
@@ -65,11 +74,12 @@ def container(
         ],
         "Labels": dict(labels),
         "Healthcheck": {"Test": ["NONE"]},
-        "HostConfig": _host(settings, volumes, seccomp, writable_root=root),
+        "HostConfig": _host(settings, seccomp, _folders(settings, volumes, podman=podman)),
     }
 
 
-def _host(settings: ContainerSettings, volumes: Sequence[str], seccomp: str, *, writable_root: bool) -> Json:
+def _host(settings: ContainerSettings, seccomp: str, folders: Mapping[str, str]) -> Json:
+    writable_root = settings.unsafe_writable_root
     limits: Json = {
         "Memory": settings.memory,
         "MemorySwap": settings.memory,  # the two together: no swap
@@ -88,7 +98,7 @@ def _host(settings: ContainerSettings, volumes: Sequence[str], seccomp: str, *, 
         "CapAdd": list(_ROOT_CAPABILITIES) if writable_root else [],
         "SecurityOpt": ["no-new-privileges", f"seccomp={filtered}"],
         "ReadonlyRootfs": not writable_root,
-        "Tmpfs": _folders(settings.memory, volumes, writable_root=writable_root),
+        "Tmpfs": dict(folders),
         "Privileged": False,
         "Init": True,
         "AutoRemove": True,
@@ -97,13 +107,17 @@ def _host(settings: ContainerSettings, volumes: Sequence[str], seccomp: str, *, 
     }
 
 
-def _folders(memory: int, volumes: Sequence[str], *, writable_root: bool) -> dict[str, str]:
+def _folders(settings: ContainerSettings, volumes: Sequence[str], *, podman: bool) -> dict[str, str]:
     """Folders in memory, which counts as the container's; each bounded."""
-    small = f"rw,nosuid,nodev,exec,size={max(MIB, memory // _TMP_SHARE)},mode=1777"
+    usual = "rw,nosuid,nodev,exec,mode=1777"
+    small = f"{usual},size={max(MIB, settings.memory // _TMP_SHARE)}"
     folders = {path: small for path in volumes if _plain(path)}
     folders["/tmp"] = small  # noqa: S108 - in the container
-    if not writable_root:
-        folders[WORK] = f"rw,nosuid,nodev,exec,size={max(MIB, memory // _WORK_SHARE)},mode=1777"
+    if not settings.unsafe_writable_root:
+        # Docker gives it the mode of the folder that it covers, whose owner is root.
+        user, _, group = NOBODY.partition(":")
+        owner = "" if podman else f",uid={user},gid={group}"
+        folders[WORK] = f"{usual},size={max(MIB, settings.memory // _WORK_SHARE)}{owner}"
     return folders
 
 
