@@ -96,6 +96,7 @@ class Engine:
     def __init__(self, folder: Path, kind: str, *, watched: int | None = None) -> None:
         folder.mkdir(mode=0o700)
         self.folder = folder
+        self.kind = kind
         self.url = f"unix://{folder}/engine.sock"
         arguments = ["keep", str(folder), kind, str(watched or os.getpid())]
         with (folder / "keeper.log").open("wb") as log:
@@ -122,6 +123,15 @@ class Engine:
     def restart(self) -> None:
         """Kill the engine without a word to its containers, and start it anew. Returns at once."""
         os.kill(self.pid, signal.SIGHUP)
+
+    def up(self) -> None:
+        """Wait until it answers again."""
+        command = [str(PROGRAMS / "usr/bin/docker"), "-H", self.url, "version"]
+        for _ in range(_PATIENCE_S * 20):
+            if subprocess.run(command, capture_output=True, check=False).returncode == 0:
+                return
+            select.select([], [], [], 0.05)
+        raise RuntimeError(f"{self.kind} did not come up again")
 
     def close(self) -> None:
         """End it with all that it made."""
@@ -251,13 +261,17 @@ class Keeper:
             for pid in below:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-            with contextlib.suppress(ChildProcessError):
-                while os.waitpid(-1, os.WNOHANG)[0]:
-                    pass
+            _reap()
             select.select([], [], [], 0.005)
         for parent in Path("/sys/fs/cgroup").glob(f"**/{self.group}"):
             for path, _, _ in os.walk(parent, topdown=False):
                 Path(path).rmdir()
+
+
+def _reap() -> None:
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
 
 
 def _below(ancestor: int) -> list[int]:
@@ -302,6 +316,11 @@ def keep(folder: Path, kind: str, watched: int) -> None:
             if signal.SIGHUP in signals and keeper.daemon is not None:
                 keeper.daemon.kill()
                 keeper.daemon.wait()
+                for _ in range(
+                    20
+                ):  # what ends with it: a process that nobody waits for looks alive to the next
+                    _reap()
+                    select.select([], [], [], 0.02)
                 keeper.start()
     finally:
         keeper.end()

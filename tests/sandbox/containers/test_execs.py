@@ -48,7 +48,8 @@ def test_arguments_arrive_as_they_are(any_engine: World, box: Found) -> None:
 def test_environment_folder_user_and_stdin_are_as_asked(any_engine: World, box: Found) -> None:
     record = any_engine.run(
         box,
-        "python3", "-c", "import os,sys; print(os.environ['A'], os.getcwd(), os.getuid(), len(sys.stdin.read()))",
+        "python3", "-c",
+        "import os,sys; print(os.environ['A'], os.getcwd(), os.getuid(), len(sys.stdin.read()))",
         env=("A=x=y z",), workdir="/tmp", user="1234:1234", stdin=b"i" * 300_000,
     )  # fmt: skip
 

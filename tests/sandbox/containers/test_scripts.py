@@ -21,7 +21,7 @@ EVERY_QUOTE = "'\"`$\\\r\x0bEOF\n$(touch /tmp/pwned)\n${HOME}\n'''\n%s{}\té\u20
 
 
 def test_a_script_arrives_as_it_is_whatever_is_in_it(any_engine: World, box: Found) -> None:
-    lines = "".join(f"# {ascii(EVERY_QUOTE)} ' \" ` $HOME {number}\n" for number in range(2_000))
+    lines = "".join(f"# {EVERY_QUOTE!a} ' \" ` $HOME {number}\n" for number in range(2_000))
     code = f"TEXT = {EVERY_QUOTE!r}\n{lines}print(open(__file__, 'rb').read().hex())\n"
     assert len(code) > 140_000
 
@@ -31,7 +31,10 @@ def test_a_script_arrives_as_it_is_whatever_is_in_it(any_engine: World, box: Fou
 
 
 def test_a_script_is_the_main_program(any_engine: World, box: Found) -> None:
-    code = "import sys,os\nprint(__name__, sys.argv[1:], os.path.basename(__file__), sys.stdin.read(), os.environ['A'])"
+    code = """
+import os, sys
+print(__name__, sys.argv[1:], os.path.basename(__file__), sys.stdin.read(), os.environ["A"])
+"""
 
     record = any_engine.script(box, code, "-x", "a b", stdin=b"in", env=("A=1",))
 

@@ -1,4 +1,4 @@
-"""Real engines, and the container engine of ours on one of them, for tests that say what they do line by line."""
+"""Real engines, and our own on top of one of them, for tests that say what they do line by line."""
 
 from __future__ import annotations
 

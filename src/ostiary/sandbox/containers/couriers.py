@@ -29,6 +29,7 @@ _WORDS: Final = 4_096
 _READY_S: Final = 15
 """Python starts in 0.1 s; under gVisor on a busy machine it takes a second."""
 _STOP_S: Final = 4
+_LAST_S: Final = 0.5
 _PYTHONS: Final = ("python3", "python")
 
 
@@ -181,16 +182,27 @@ class Courier:
     async def _serve(self, one: Exec) -> None:
         """Until its streams end; then every script that is under way is lost."""
         why = "the container, the engine or the process in it that runs scripts went away"
+        leaving = asyncio.get_running_loop().create_task(self._leave(one))  # ended below
         try:
             await one.pump(self)
         except ValueError as error:
             why = f"{error}: what ran there was ended"
         except (OSError, asyncio.IncompleteReadError):
             pass
+        finally:
+            leaving.cancel()
+            await asyncio.wait({leaving})
         if self._ready.done():
             self.gone = True
             self._on_end()
             self._lose(why)
+
+    @staticmethod
+    async def _leave(one: Exec) -> None:
+        """Close the streams of a container that has ended, should its engine not do so."""
+        await one.gone()
+        await asyncio.sleep(_LAST_S)
+        await one.close()
 
     def stdout(self, data: bytes) -> None:
         """What the courier says. Raises ValueError."""

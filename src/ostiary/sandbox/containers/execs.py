@@ -21,6 +21,7 @@ _HELD: Final = 8 << 10
 _COMPLAINTS: Final = (b"OCI runtime", b"unable to find ", b"Error: ", b"failed to ", b"cannot exec")
 """How an engine's words begin that could not start a program: it sends them as if the program had."""
 _MISSING: Final = ("executable file not found", "no such file or directory", "that was not found")
+_SHORT_S: Final = 1.0
 _PAUSES_S: Final = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
 
 
@@ -113,6 +114,12 @@ class Exec:
             if not state.running and state.code is not None:
                 return state
             await asyncio.sleep(next(pauses, _PAUSES_S[-1]))
+
+    async def gone(self) -> None:
+        """Wait until the container has ended, or its engine: the streams may stay open then."""
+        await asyncio.sleep(_SHORT_S)  # most commands have ended by then, and cost the engine nothing more
+        with contextlib.suppress(Refused, EngineFault):
+            await self._client.ask("POST", f"/containers/{self.program.container}/wait")
 
     async def close(self) -> None:
         """Let go of its streams."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 from ostiary.errors import CallerFault, OstiaryError
 from ostiary.sandbox.containers.client import Refused
@@ -21,6 +21,7 @@ from ostiary.sandbox.request import Command
 from ostiary.sandbox.runner import Ended, Environment, Job, Tap, Worker
 
 _KILLED: Final = 137
+_LOOKS, _LOOK_S = 8, 0.1
 _STREAMS_S: Final = 2
 """How long the engine may take to pass on the last words of what was ended."""
 _ROUNDS: Final = 40
@@ -194,18 +195,23 @@ class ContainerWorker:
         feeding = loop.create_task(one.feed(job.stdin)) if one.program.stdin else None
         ending = loop.create_task(self._ended(one, pumping))
         stopping = loop.create_task(self._stop(one, mark, pumping))
+        leaving = loop.create_task(one.gone())
         try:
-            await asyncio.wait({ending, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({ending, stopping, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            if leaving.done():
+                await asyncio.wait({ending}, timeout=_STREAMS_S)
             if self._stopped.is_set():
                 await asyncio.wait({stopping})
                 await asyncio.wait({ending}, timeout=_STREAMS_S)
             if not ending.done():
-                return self._lost("the engine did not say how it ended")
+                return self._lost(
+                    "the container has ended" if leaving.done() else "nothing says how it ended"
+                )
             state = ending.result()
         except (Refused, EngineFault, OSError, ValueError) as fault:
             return self._lost(fault.message if isinstance(fault, OstiaryError) else str(fault))
         finally:
-            tasks = {task for task in (pumping, feeding, ending, stopping) if task is not None}
+            tasks = {task for task in (pumping, feeding, ending, stopping, leaving) if task is not None}
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
@@ -240,17 +246,27 @@ class ContainerWorker:
     async def _exited(self, one: Exec, code: int) -> Ended:
         notes = (self._note,) if self._note else ()
         if code == _KILLED and not self._stopped.is_set():
-            try:
-                said = await self._runner.containers.client.call(
-                    lambda api: api.inspect_container(one.program.container)
-                )
-            except (Refused, EngineFault):
-                return self._lost("the container is gone")
-            if not said["State"].get("Running"):
+            state = await self._container(one.program.container)
+            if not state.get("Running"):
                 return self._lost("the container has ended")
-            if said["State"].get("OOMKilled"):
+            if state.get("OOMKilled"):
                 notes = (*notes, "the engine says that the container has run out of memory")
         return Ended(how="exited", exit_code=code, notes=notes)
+
+    async def _container(self, container: str) -> Mapping[str, Any]:
+        """The state of a container in which something was killed; its own end shows a little later."""
+        client = self._runner.containers.client
+        state: dict[str, Any] = {}
+        for _ in range(_LOOKS):
+            try:
+                inspected = await client.call(lambda api: api.inspect_container(container))
+            except (Refused, EngineFault):
+                return {}
+            state = inspected["State"]
+            if not state.get("Running"):
+                break
+            await asyncio.sleep(_LOOK_S)
+        return state
 
     def _lost(self, why: str) -> Ended:
         text = f"the container or the engine went away while the command ran: {why}"
