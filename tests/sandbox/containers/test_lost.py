@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,13 +47,14 @@ def test_a_container_that_dies_ends_what_runs_in_it(any_engine: World, script: b
     client = any_engine.containers.client
 
     async def die() -> None:
-        await client.call(lambda api: api.kill(box.id))
+        inspected = await client.call(lambda api: api.inspect_container(box.id))
+        os.kill(inspected["State"]["Pid"], signal.SIGKILL)
 
     what = {"code": WAIT, "script": True} if script else {}
     argv = () if script else ("python3", "-c", WAIT)
     record = any_engine.do(lost(any_engine, box, die, argv, what))
 
-    assert (record.status, record.stdout.whole) == ("killed", "here\n")
+    assert (record.status, record.stdout.whole, record.exit_code) == ("killed", "here\n", None)
     assert record.error is not None
     assert record.error.type == "ContainerLost"
 

@@ -84,7 +84,7 @@ class World:
                     lambda api: api.containers(all=True, filters={"label": f"{INSTANCE}={instance}"})
                 )
                 if not found or all("emov" not in str(one.get("Status")) for one in found):
-                    return [str(one["Names"]) for one in found]
+                    return [f"{one['Names']} {one.get('Status')}" for one in found]
         finally:
             await containers.close()
 

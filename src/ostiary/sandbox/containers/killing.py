@@ -92,9 +92,9 @@ def end_on_host(container: str, first: int, mark: str) -> bool:
     `first` is the container's first process: what is ended is in its process namespace.
     Nothing is touched where that process cannot be shown to be the container's.
     """
+    if not runs_here(container, first):
+        return False
     try:
-        if container not in Path(f"/proc/{first}/cgroup").read_text("utf-8"):
-            return False
         seen = _Seen(_namespace(first))
     except OSError:
         return False
@@ -102,6 +102,16 @@ def end_on_host(container: str, first: int, mark: str) -> bool:
         return False  # another user's processes do not show their marks
     left = ending.end(mark, _SECONDS, seen.within, {first, os.getpid()}, seen.hit)
     return not left and not seen.refused
+
+
+def runs_here(container: str, first: int) -> bool:
+    """Whether this process of this machine lives, and is in this container."""
+    try:
+        return ending.look(first) is not None and container in Path(f"/proc/{first}/cgroup").read_text(
+            "utf-8"
+        )
+    except OSError:
+        return False
 
 
 class _Seen:

@@ -13,7 +13,7 @@ from ostiary.sandbox.containers.couriers import Courier
 from ostiary.sandbox.containers.execs import Doubt, Exec, Program, State, code_of
 from ostiary.sandbox.containers.faults import EngineFault
 from ostiary.sandbox.containers.inside.ending import MARK
-from ostiary.sandbox.containers.killing import Killer, new_mark
+from ostiary.sandbox.containers.killing import Killer, new_mark, runs_here
 from ostiary.sandbox.containers.names import check_command
 from ostiary.sandbox.limits import Limits
 from ostiary.sandbox.record import Fault, IsolationReport
@@ -21,7 +21,7 @@ from ostiary.sandbox.request import Command
 from ostiary.sandbox.runner import Ended, Environment, Job, Tap, Worker
 
 _KILLED: Final = 137
-_LOOKS, _LOOK_S = 8, 0.1
+_LOOKS, _LOOK_S = 20, 0.1
 _STREAMS_S: Final = 2
 """How long the engine may take to pass on the last words of what was ended."""
 _ROUNDS: Final = 40
@@ -257,13 +257,13 @@ class ContainerWorker:
         """The state of a container in which something was killed; its own end shows a little later."""
         client = self._runner.containers.client
         state: dict[str, Any] = {}
-        for _ in range(_LOOKS):
+        for look in range(_LOOKS):
             try:
                 inspected = await client.call(lambda api: api.inspect_container(container))
             except (Refused, EngineFault):
                 return {}
             state = inspected["State"]
-            if not state.get("Running"):
+            if not state.get("Running") or (look and runs_here(container, int(state.get("Pid") or 0))):
                 break
             await asyncio.sleep(_LOOK_S)
         return state
