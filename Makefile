@@ -55,11 +55,12 @@ format: .venv/stamp-dev ## rewrite the sources in the house style
 bench: .venv/stamp-dev ## speed against nginx, haproxy and Python gateways, all measured in this run
 	@for gateways in 1 2; do $(MAKE) -s .venvs/gateways$$gateways/stamp || true; done
 	@{ command -v nginx && command -v haproxy; } >/dev/null || $(MAKE) -s .venvs/proxies/stamp || true
-	@$(MAKE) -s .venvs/programs/stamp-bubblewrap || true
+	@$(MAKE) -s .venvs/programs/stamp-bubblewrap .venvs/containers/stamp || true
 	@$(BIN)/python -m benchmarks
 	@export PATH=$$PATH:$(CURDIR)/.venvs/programs/usr/bin; \
 	  $(BIN)/ostiary sandbox prepare >/dev/null && $(BIN)/ostiary sandbox prepare --engine pyodide >/dev/null || true; \
-	  $(BIN)/python -m benchmarks.execution; $(BIN)/python -m benchmarks.code
+	  $(BIN)/python -m benchmarks.execution; $(BIN)/python -m benchmarks.code; \
+	  $(BIN)/python -m benchmarks.containers
 
 fuzz: .venvs/fuzz/stamp ## look for faults in the parsers: SECONDS=60 for each, TARGET=name for one
 	@PYTHONPATH=.:src PYTHONDONTWRITEBYTECODE=1 .venvs/fuzz/bin/python -m tests.fuzz.run --seconds $(SECONDS) $(TARGET)

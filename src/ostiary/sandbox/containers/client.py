@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -64,7 +65,13 @@ class Client:
     async def call(self, ask: Callable[[Api], T]) -> T:
         """What `ask` returns. Raises Refused, or EngineFault when the engine cannot be reached."""
         api = await self._connected()
-        return await self.guarded(lambda: ask(api))
+        address = self._where()
+
+        def asked() -> T:
+            _knock(address)
+            return ask(api)
+
+        return await self.guarded(asked)
 
     async def work(self, block: Callable[[], T]) -> T:
         """What `block` returns, which blocks: in one of the threads."""
@@ -85,7 +92,7 @@ class Client:
         """A client for one long call, which its caller closes; `patience` in seconds, for one read."""
         await self._connected()
         address = self._where()
-        return await self.guarded(lambda: connect(address, timeout=patience))
+        return await self.guarded(lambda: _connected(address, patience))
 
     async def described(self) -> tuple[str, str, str]:
         """The engine's kind (`docker`, `podman`), its version, and its usual runtime."""
@@ -150,7 +157,7 @@ class Client:
         async with self._turn:
             if self._api is None:
                 address = self._where()
-                self._api = await self.guarded(lambda: connect(address, timeout=_TIMEOUT_S))
+                self._api = await self.guarded(lambda: _connected(address, _TIMEOUT_S))
             return self._api
 
     def _fault(self, error: Exception) -> Exception:
@@ -190,6 +197,19 @@ class Client:
             raise
         await Upgraded(reader, writer).close()
         raise Refused(head.status, _words(words))
+
+
+def _connected(address: Address, patience: float) -> Api:
+    _knock(address)
+    return connect(address, timeout=patience)
+
+
+def _knock(address: Address) -> None:
+    """Raise OSError where nobody answers: the SDK leaves a socket open that could not be connected."""
+    if address.path:
+        with socket.socket(socket.AF_UNIX) as one:
+            one.settimeout(_TIMEOUT_S)
+            one.connect(address.path)
 
 
 async def _open(address: Address) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

@@ -104,6 +104,7 @@ class Courier:
         self._pump: asyncio.Task[None] | None = None
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._frames = Frames()
+        self._why = ""
         self.version = ""
         self.gone = False
 
@@ -168,11 +169,11 @@ class Courier:
         await self._say(b"K", sent.number, b"")
         _, unfinished = await asyncio.wait({sent.ended}, timeout=_STOP_S)
         if unfinished:  # it does not answer: it goes, and all that it runs with it
-            await self.close()
+            self._go("the process in the container that runs scripts did not answer, and was ended")
 
     async def _say(self, kind: bytes, number: int, payload: bytes) -> None:
         if self._exec is None or self._exec.stream is None or self.gone:
-            self._lose("the process in the container that runs scripts is gone")
+            self._lose(self._why or "the process in the container that runs scripts is gone")
             return
         writer = self._exec.stream.writer
         with contextlib.suppress(OSError):  # its end is seen where it is read
@@ -193,9 +194,13 @@ class Courier:
             leaving.cancel()
             await asyncio.wait({leaving})
         if self._ready.done():
-            self.gone = True
-            self._on_end()
-            self._lose(why)
+            self._go(why)
+
+    def _go(self, why: str) -> None:
+        """Have it closed by its owner; what it runs is over only then, when nothing of it is left."""
+        self._why = self._why or why
+        self.gone = True
+        self._on_end()
 
     @staticmethod
     async def _leave(one: Exec) -> None:
@@ -239,17 +244,20 @@ class Courier:
         if one is None:
             return
         note = ""
-        if one.stream is not None and one.stream.writer.can_write_eof():
+        orderly = self._pump is not None and not self._pump.done()
+        if orderly and one.stream is not None and one.stream.writer.can_write_eof():
             with contextlib.suppress(OSError):
                 one.stream.writer.write_eof()  # it ends by itself, and takes its folder away
         if self._pump is not None:
             _, unfinished = await asyncio.wait({self._pump}, timeout=_STOP_S)
-            if unfinished:
-                note = await self._killer.end(self.container, self._mark, self._user, ours=self._ours)
-        self._lose("the process in the container that runs scripts was ended", *([note] if note else []))
+            orderly = orderly and not unfinished
+        if self._ready.done() and not orderly:
+            note = await self._killer.end(self.container, self._mark, self._user, ours=self._ours)
+            await self._killer.tidy(self.container, self._mark, self._user)
         await one.close()
         if self._pump is not None:
             await asyncio.wait({self._pump})
+        self._lose(self._why or "the server is stopping", *([note] if note else []))
         self._on_end()
 
 

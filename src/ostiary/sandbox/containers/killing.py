@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import secrets
 import signal
@@ -54,6 +55,11 @@ class Killer:
             return f"the process may still run in the container: {refusal.message}"
         except (EngineFault, OSError, ValueError) as fault:
             return f"the process may still run in the container: {fault}"
+
+    async def tidy(self, container: str, mark: str, user: str) -> None:
+        """Take away the folder of a run that could not do so itself. Quiet where there is nothing left."""
+        with contextlib.suppress(UnknownContainer, NotRunning, Refused, EngineFault, OSError, ValueError):
+            await self._from_inside(container, mark, user)
 
     async def _from_outside(self, container: str, mark: str) -> bool:
         inspected = await self._client.call(lambda api: api.inspect_container(container))

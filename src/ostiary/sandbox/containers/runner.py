@@ -20,7 +20,8 @@ from ostiary.sandbox.record import Fault, IsolationReport
 from ostiary.sandbox.request import Command
 from ostiary.sandbox.runner import Ended, Environment, Job, Tap, Worker
 
-_KILLED: Final = 137
+_KILLED: Final = 128
+"""Exit codes from here on are those of signals; gVisor has no other for a container that has ended."""
 _LOOKS, _LOOK_S = 20, 0.1
 _STREAMS_S: Final = 2
 """How long the engine may take to pass on the last words of what was ended."""
@@ -245,7 +246,7 @@ class ContainerWorker:
 
     async def _exited(self, one: Exec, code: int) -> Ended:
         notes = (self._note,) if self._note else ()
-        if code == _KILLED and not self._stopped.is_set():
+        if code >= _KILLED and not self._stopped.is_set():
             state = await self._container(one.program.container)
             if not state.get("Running"):
                 return self._lost("the container has ended")
