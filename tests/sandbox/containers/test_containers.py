@@ -83,6 +83,18 @@ def test_system_calls_that_the_engine_would_allow_are_refused(docker: World, cra
     assert said == "['EPERM', 'EPERM', 'EPERM', 'EPERM']\nrefused made refused\n"
 
 
+def test_a_root_that_can_be_written_to_is_the_operators_to_give() -> None:
+    with world("docker", unsafe_writable_root=True) as open_root:
+        box = open_root.create()
+        act = "import os; open('/etc/x', 'w'); os.setgid(1234); os.setuid(1234); print(os.getuid())"
+        record = open_root.run(box, "python3", "-c", act)
+        status = open_root.run(box, "cat", "/proc/self/status").stdout.whole
+
+    assert record.stdout.whole == "1234\n"
+    assert "NoNewPrivs:\t1" in status
+    assert "CapBnd:\t00000000000400db" in status
+
+
 def test_no_more_processes_than_granted(docker: World) -> None:
     with world("docker", pids=24) as small:
         record = small.run(

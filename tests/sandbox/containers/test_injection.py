@@ -9,7 +9,7 @@ from ostiary.sandbox.containers.found import Found
 from ostiary.sandbox.containers.names import check_command, check_image, check_name, check_packages
 from ostiary.sandbox.containers.settings import ContainerSettings
 from ostiary.sandbox.containers.times import moment
-from ostiary.sandbox.containers.walls import SLEEPERS, container
+from ostiary.sandbox.containers.walls import SLEEPERS, Image, container
 from ostiary.sandbox.request import Command
 from tests.sandbox.containers.world import World
 
@@ -111,9 +111,8 @@ def test_ago_is_counted_from_now() -> None:
 
 
 def test_a_request_for_a_container_holds_nothing_of_the_callers_but_the_image() -> None:
-    made = container(
-        ContainerSettings(), "-v/:/host", SLEEPERS[0], {}, volumes=("/data", "/x:/y", "/", "/a,exec")
-    )
+    image = Image("-v/:/host", volumes=("/data", "/x:/y", "/", "/a,exec"))
+    made = container(ContainerSettings(), image, SLEEPERS[0], {})
 
     assert made["Image"] == "-v/:/host"
     text = repr({key: value for key, value in made.items() if key != "Image"})

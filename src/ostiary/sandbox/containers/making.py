@@ -18,7 +18,7 @@ from ostiary.sandbox.containers.faults import EngineFault, ImageFault, NameTaken
 from ostiary.sandbox.containers.labels import PREFIX, Tag
 from ostiary.sandbox.containers.profile import profile
 from ostiary.sandbox.containers.settings import ContainerSettings
-from ostiary.sandbox.containers.walls import SLEEPERS, container, probe
+from ostiary.sandbox.containers.walls import SLEEPERS, Image, container, probe
 
 _NOT_FOUND, _CONFLICT = 404, 409
 _LOOKS, _LOOK_S = 250, 0.02
@@ -45,9 +45,12 @@ class Maker:
         if any(label.startswith(PREFIX) for label in labels_of(said)):
             raise ImageFault(f"the image {image} carries labels `{PREFIX}…`, which say whose a container is")
         configured: Json = said.get("Config") or {}
+        environment: list[str] = configured.get("Env") or []
+        paths = [item.removeprefix("PATH=") for item in environment if item.startswith("PATH=")]
         volumes = tuple(cast("dict[str, Any]", configured.get("Volumes") or {}))
+        taken = Image(image, volumes, *paths[:1])
         for sleeper in SLEEPERS:
-            made = await self._start(image, name, sleeper, tag, volumes)
+            made = await self._start(taken, name, sleeper, tag)
             if made:
                 return made
         raise ImageFault(
@@ -100,9 +103,7 @@ class Maker:
 
     # --- the container ----------------------------------------------------------------------------
 
-    async def _start(
-        self, image: str, name: str, sleeper: tuple[str, ...], tag: Tag, volumes: tuple[str, ...]
-    ) -> str:
+    async def _start(self, image: Image, name: str, sleeper: tuple[str, ...], tag: Tag) -> str:
         """Its id; empty when the image does not have the program that is to wait."""
         with await self._filter() as seccomp:
             wanted = container(
@@ -110,7 +111,6 @@ class Maker:
                 image,
                 sleeper,
                 tag.labels(),
-                volumes=volumes,
                 seccomp=seccomp,
                 podman=bool(seccomp),
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from ostiary.sandbox.containers.profile import profile
 from ostiary.sandbox.containers.settings import ContainerSettings
@@ -20,6 +20,7 @@ PACKAGES: Final = f"{WORK}/.ostiary-packages"
 
 NOBODY: Final = "65534:65534"
 _ROOT_CAPABILITIES: Final = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "SETGID", "SETUID", "SYS_CHROOT")
+_USUAL_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _TMP_SHARE, _WORK_SHARE = 4, 2
 _OPEN_FILES = 1_024
 _PROCESSES = 32_768
@@ -42,30 +43,38 @@ _SENTRY_THREADS = 32
 """gVisor takes threads of the machine for each process inside, and ends when it gets none."""
 
 
+class Image(NamedTuple):
+    """What is taken of an image: its name, the folders that it would have as volumes, its search path."""
+
+    name: str
+    volumes: tuple[str, ...] = ()
+    path: str = _USUAL_PATH
+
+
 def container(
     settings: ContainerSettings,
-    image: str,
+    image: Image,
     sleeper: Sequence[str],
     labels: Mapping[str, str],
     *,
-    volumes: Sequence[str] = (),
     seccomp: str = "",
     podman: bool = False,
 ) -> Json:
     """The whole request for a container. Nothing in it but the image's name comes from a caller.
 
-    `volumes` are the folders that the image would have as volumes: they become small folders in memory.
+    The volumes that the image declares become small folders in memory.
     `seccomp` names the filter where the engine wants a file; empty: it is sent along. `podman` says that
     the engine gives a folder in memory the mode that it is told, and no owner.
     """
     root = settings.unsafe_writable_root
     return {
-        "Image": image,
+        "Image": image.name,
         "Entrypoint": list(sleeper),
         "Cmd": [],
         "User": "0:0" if root else NOBODY,
         "WorkingDir": WORK,
         "Env": [
+            f"PATH={image.path}:{PACKAGES}/bin",
             f"HOME={'/root' if root else WORK}",
             f"PYTHONUSERBASE={PACKAGES}",
             f"PYTHONPATH={PACKAGES}/site",
@@ -74,7 +83,7 @@ def container(
         ],
         "Labels": dict(labels),
         "Healthcheck": {"Test": ["NONE"]},
-        "HostConfig": _host(settings, seccomp, _folders(settings, volumes, podman=podman)),
+        "HostConfig": _host(settings, seccomp, _folders(settings, image.volumes, podman=podman)),
     }
 
 
