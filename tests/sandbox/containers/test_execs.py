@@ -108,31 +108,29 @@ def test_commands_end_without_a_shell_and_without_python(docker: World) -> None:
 
 
 @pytest.mark.parametrize("image", ["python", "busybox"])
-def test_processes_that_the_machine_cannot_see_are_ended_from_inside(docker: World, image: str) -> None:
+def test_processes_that_the_machine_cannot_see_are_ended_from_inside(
+    docker: World, image: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def nothing(*_: object) -> bool:
         return False
 
     box = docker.create(image)
-    docker.runner.killer._from_outside = nothing
-    try:
-        record = docker.run(box, "sh", "-c", "echo x; (setsid sleep 1151 &); sleep 1152", wall_ms=500)
-    finally:
-        del docker.runner.killer._from_outside
+    monkeypatch.setattr(docker.runner.killer, "_from_outside", nothing)
+    record = docker.run(box, "sh", "-c", "echo x; (setsid sleep 1151 &); sleep 1152", wall_ms=500)
 
     assert (record.status, record.stdout.whole, record.notes) == ("timeout", "x\n", ())
     assert "sleep115" not in docker.processes(box).replace("\0", "")
 
 
-def test_where_nothing_can_end_a_process_its_container_goes(docker: World) -> None:
+def test_where_nothing_can_end_a_process_its_container_goes(
+    docker: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def nothing(*_: object) -> bool:
         return False
 
     bare = docker.create("bare")
-    docker.runner.killer._from_outside = nothing
-    try:
-        record = docker.run(bare, "sleep", "1161", wall_ms=500)
-    finally:
-        del docker.runner.killer._from_outside
+    monkeypatch.setattr(docker.runner.killer, "_from_outside", nothing)
+    record = docker.run(bare, "sleep", "1161", wall_ms=500)
 
     assert (record.status, record.notes) == (
         "timeout",
