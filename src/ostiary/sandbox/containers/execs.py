@@ -206,11 +206,15 @@ async def execute(client: Client, program: Program, tap: Tap, *, stdin: bytes = 
     one = Exec(client, program)
     kind, _, _ = await client.described()
     doubt = Doubt(tap)
+    feeding: asyncio.Task[None] | None = None
     try:
         await one.start()
-        if program.stdin:
-            await one.feed(stdin)
+        if program.stdin:  # beside its output: a program may end without having read all
+            feeding = asyncio.get_running_loop().create_task(one.feed(stdin))
         await one.pump(doubt)
         return doubt.settle(await one.ended(), pids_last=kind == "docker")
     finally:
+        if feeding is not None:
+            feeding.cancel()
+            await asyncio.wait({feeding})
         await one.close()
