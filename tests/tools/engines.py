@@ -156,6 +156,7 @@ def _end(pid: int) -> None:
 _NEW_MOUNTS = 0x00020000
 _SUBREAPER = 36
 _PRIVATE, _RECURSIVE = 1 << 18, 1 << 14
+_DETACH = 2
 
 
 def _libc(name: str, *arguments: object) -> None:
@@ -324,8 +325,11 @@ def keep(folder: Path, kind: str, watched: int) -> None:
                 keeper.start()
     finally:
         keeper.end()
-        if watch in select.select([watch], [], [], 0)[0]:
-            shutil.rmtree(folder, ignore_errors=True)
+        if watch in select.select([watch], [], [], 0)[0]:  # nobody is left to take the folder away
+            with contextlib.suppress(OSError):
+                _libc("umount2", str(keeper.store).encode(), _DETACH)
+            session = folder.parent.name.startswith("engines-")
+            shutil.rmtree(folder.parent if session else folder, ignore_errors=True)
 
 
 if __name__ == "__main__":
