@@ -1,5 +1,6 @@
 """The MCP servers that come with Ostiary: thin facades over the sandbox.
 
 `core`        a lean MCP server on `wire/`: both eras, no SDK
+`runs`        what all servers over an engine have: progress, records, `run://`
 `python`      `python_execute`, and `run` for all that the engine can do
 """

@@ -26,7 +26,8 @@ from ostiary.sandbox.packages.target import Target
 from ostiary.sandbox.packages.wheels import find_wheels
 from ostiary.sandbox.runner import Environment, Runner
 from ostiary.servers.core.upstream import BuiltinUpstream
-from ostiary.servers.python.server import make_server, status_of
+from ostiary.servers.python.server import make_server
+from ostiary.servers.runs import status_of
 from ostiary.settings import PythonOptions
 
 

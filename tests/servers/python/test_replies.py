@@ -9,8 +9,9 @@ import pytest
 
 from ostiary.sandbox.limits import DEFAULT_LIMITS
 from ostiary.sandbox.record import Artifact, Fault, IsolationReport, RunRecord, Status, Stream, Value
-from ostiary.servers.python.replies import artifact_uri, failed, python_executed, ran, text_of
+from ostiary.servers.python.replies import failed, python_executed, text_of
 from ostiary.servers.python.schemas import PYTHON_EXECUTED, RAN
+from ostiary.servers.runs import artifact_uri, ran
 from tests.servers.python.records import record
 
 STATUSES: list[Status] = [

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
 from ostiary.errors import CallerFault
 from ostiary.sandbox.engine import Engine
 from ostiary.sandbox.record import Artifact, RunRecord
-from ostiary.sandbox.request import RunRequest
 from ostiary.sandbox.run import Underway
 from ostiary.servers.core.content import Block, ToolResult, image, link, text
 from ostiary.servers.core.context import CallContext
@@ -23,8 +20,9 @@ from ostiary.servers.python.arguments import (
     from_run_python,
     from_run_python_code,
 )
-from ostiary.servers.python.replies import RUN_META, artifact_uri, failed, python_executed, ran, text_of
-from ostiary.servers.python.resources import Status, resources_of, templates_of
+from ostiary.servers.python.replies import failed, python_executed, text_of
+from ostiary.servers.python.resources import templates_of
+from ostiary.servers.runs import RUN_META, Status, artifact_uri, awaited, ran, status_resource
 
 IMAGES: Final = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 MAX_SHOWN_IMAGE: Final = 1 << 20
@@ -56,7 +54,7 @@ def make_server(engine: Engine, *, version: str, status: Status, naming: Naming 
         title="Python behind walls",
         instructions=INSTRUCTIONS,
         tools=tools_of(engine),
-        resources=resources_of(status),
+        resources=[status_resource(status)],
         templates=templates_of(engine),
         naming=naming,
     )
@@ -124,7 +122,7 @@ def tools_of(engine: Engine) -> list[Tool]:
 
 
 async def _python_execute(engine: Engine, arguments: Arguments, context: CallContext) -> ToolResult:
-    record = await _awaited(engine, for_python_execute(arguments, context.owner), context)
+    record = await awaited(engine, for_python_execute(arguments, context.owner), context)
     return ToolResult(
         (text(text_of(record)), *_shown(record)),
         python_executed(record),
@@ -138,7 +136,7 @@ async def _run(engine: Engine, arguments: Arguments, context: CallContext) -> To
     if arguments.get("background"):
         run_id = engine.start(request)
         return _of_unfinished(engine.status(context.owner, run_id), run_id)
-    return _of_record(await _awaited(engine, request, context))
+    return _of_record(await awaited(engine, request, context))
 
 
 async def _get_run(engine: Engine, arguments: Arguments, context: CallContext) -> ToolResult:
@@ -172,24 +170,6 @@ def _was_to_end(record: RunRecord) -> ToolResult:
     """The answer about a run that was to be ended: that it has, is no error."""
     told = _of_record(record)
     return ToolResult(told.content, told.structured, is_error=False, meta=told.meta)
-
-
-async def _awaited(engine: Engine, request: RunRequest, context: CallContext) -> RunRecord:
-    """Run it, and tell the client of its progress meanwhile. Cancelling this kills the run."""
-    news: asyncio.Queue[Underway] = asyncio.Queue()
-
-    async def tell() -> None:
-        while True:
-            seen = await news.get()
-            printed = seen.stdout.size + seen.stderr.size
-            await context.progress(seen.elapsed_s, message=f"{seen.state}, {printed} bytes of output")
-
-    async with asyncio.TaskGroup() as group:
-        teller = group.create_task(tell())
-        try:
-            return await engine.run(request, progress=news.put_nowait)
-        finally:
-            teller.cancel()
 
 
 def _of_record(record: RunRecord) -> ToolResult:
@@ -232,18 +212,3 @@ def _no_run(run_id: str) -> CallerFault:
         f"no run `{run_id[:80]}` is known",
         hint="records of runs are kept for an hour, for who asked for them",
     )
-
-
-def status_of(engine: Engine, more: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
-    """What `sandbox://status` says: the engine, its walls and its bounds, and what the machine offers."""
-    report = engine.runner.isolation()
-    bounds = engine.bounds
-    return {
-        "engine": engine.runner.name,
-        "version": engine.runner.version,
-        "isolation": {"level": report.level, "missing": list(report.missing)},
-        "at_once": bounds.at_once,
-        "queue": bounds.queue,
-        "sessions": bounds.max_sessions,
-        **more(),
-    }
