@@ -98,7 +98,52 @@ class PythonOptions:
         return ("--unsafe-no-isolation: code runs with all that this process may do",)
 
 
-Builtin = PythonOptions
+TOOLSETS: Final = ("exec", "scripts")
+CONTAINER_TTL_S: Final = 3_600
+
+
+@dataclass(frozen=True, slots=True)
+class DockerOptions:
+    """How the built-in containers' server works.
+
+    `host` None means DOCKER_HOST or the usual sockets. `containers` names those that it did not create
+    and may use. `container_ttl_s` is how long, in seconds, a created container lives unused. `work_folder`
+    None means that no argument may name a file. `strict_errors` marks failures of the toolset `scripts`
+    as errors, which the original never does.
+    """
+
+    name: ClassVar[str] = "docker"
+
+    toolsets: tuple[Literal["exec", "scripts"], ...] = TOOLSETS
+    naming: Literal["bare", "prefixed", "both"] = "bare"
+    host: str | None = None
+    containers: tuple[str, ...] = ()
+    unsafe_any_container: bool = False
+    network: str = "none"
+    runtime: str | None = None
+    container_ttl_s: int = CONTAINER_TTL_S
+    pull: bool = True
+    work_folder: Path | None = None
+    strict_errors: bool = False
+    unsafe_writable_root: bool = False
+
+    def describe(self) -> str:
+        """What stands behind the gate, for a person."""
+        return f"the built-in containers' server ({', '.join(self.toolsets)})"
+
+    def unsafe(self) -> tuple[str, ...]:
+        """What weakens it, for the banner and the records."""
+        told: list[str] = []
+        if self.unsafe_any_container:
+            told.append("--unsafe-any-container: every container of the engine can be used and read")
+        if self.unsafe_writable_root:
+            told.append(
+                "--unsafe-writable-root: created containers run as root and write everywhere in themselves"
+            )
+        return tuple(told)
+
+
+Builtin = PythonOptions | DockerOptions
 """How a server that comes with Ostiary was asked to be. Each has a `name`, `describe` and `unsafe`."""
 
 
@@ -169,7 +214,10 @@ def key_pair(
 BUILTIN = "builtin:"
 
 
-USUAL_BUILTINS: Final[Mapping[str, Builtin]] = {"python": PythonOptions()}
+USUAL_BUILTINS: Final[Mapping[str, Builtin]] = {
+    "python": PythonOptions(),
+    "docker": DockerOptions(),
+}
 """The servers that need no option."""
 
 

@@ -6,6 +6,7 @@ A run belongs to an owner, and to anybody else it does not exist.
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
@@ -83,6 +84,11 @@ def ran(record: RunRecord) -> dict[str, Any]:
     ]
     more = {"notes": notes(record), "uri": f"run://{record.run_id}", "artifacts": artifacts}
     return record.summary() | more
+
+
+def run_id() -> str:
+    """Ids that nobody can guess: whoever knows one still has to be its owner."""
+    return f"run_{secrets.token_hex(12)}"
 
 
 def notes(record: RunRecord) -> list[str]:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from ostiary.proxy.exchange import Upstream
-from ostiary.settings import Builtin
+from ostiary.settings import Builtin, PythonOptions
 
 
 def start_builtin(options: Builtin, environ: Mapping[str, str], clock: Callable[[], int]) -> Upstream:
     """Start it. Only the one that is asked for is loaded. Raises OstiaryError when it cannot run."""
-    from ostiary.wiring.python import start_python
+    if isinstance(options, PythonOptions):
+        from ostiary.wiring.python import start_python
 
-    return start_python(options, environ, clock)
+        return start_python(options, environ, clock)
+    from ostiary.wiring.docker import start_docker
+
+    return start_docker(options, environ, clock)

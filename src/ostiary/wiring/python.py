@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 import sys
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -27,7 +26,7 @@ from ostiary.sandbox.packages.wheels import find_wheels
 from ostiary.sandbox.runner import Environment, Runner
 from ostiary.servers.core.upstream import BuiltinUpstream
 from ostiary.servers.python.server import make_server
-from ostiary.servers.runs import status_of
+from ostiary.servers.runs import run_id, status_of
 from ostiary.settings import PythonOptions
 
 
@@ -75,7 +74,7 @@ def start_python(
     engine = Engine(
         _runner(options, environ, walls, cache),
         clock=clock,
-        mint=_run_id,
+        mint=run_id,
         resolve=Supplied(options.engine, partial(_supply, environ, walls, cache)),
         on_trouble=_trouble,
     )
@@ -151,11 +150,6 @@ def _machine(found: Probed) -> dict[str, Any]:
     """What the machine offers, by layer, for `sandbox://status`."""
     layers = (found.bubblewrap, found.namespaces, found.seccomp, found.cgroups, found.landlock)
     return {"layers": [{"name": one.name, "found": one.found, "why": one.why} for one in layers]}
-
-
-def _run_id() -> str:
-    """Ids that nobody can guess: whoever knows one still has to be its owner."""
-    return f"run_{secrets.token_hex(12)}"
 
 
 def _trouble(text: str) -> None:

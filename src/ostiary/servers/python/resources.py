@@ -1,6 +1,6 @@
 """What can be read of the Python server beside its runs: artifacts and sessions.
 
-Everything but the last belongs to an owner, and to anybody else it does not exist.
+Both belong to an owner, and to anybody else they do not exist.
 """
 
 from __future__ import annotations
