@@ -30,6 +30,7 @@ ENDLESS = {"--watch", "--follow", "-w", "-f"}
 NOT_RUN = {
     ("proxy",),
     ("run", "python"),
+    ("run", "docker"),
     ("run",),
     ("demo",),
     ("sandbox",),

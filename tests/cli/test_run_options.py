@@ -1,4 +1,4 @@
-"""`ostiary run python`: what its options come to, and what cannot be meant."""
+"""`ostiary run SERVER`: what its options come to, and what cannot be meant."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from ostiary.cli.proxy import read_options as read_proxy_options
 from ostiary.cli.run import COMMANDS, read_options
 from ostiary.errors import CallerFault
-from ostiary.settings import PythonOptions
+from ostiary.settings import DockerOptions, PythonOptions
 
 
 def test_without_options_it_is_cpython_behind_strict_walls_under_the_policy_that_comes_with_it() -> None:
@@ -89,3 +89,77 @@ def test_the_server_is_an_upstream_of_any_gate_where_no_policy_means_no() -> Non
         read_proxy_options(["--upstream", "builtin:ruby"])
     with pytest.raises(CallerFault, match="both --upstream and a command"):
         read_proxy_options(["--upstream", "builtin:python", "--", "true"])
+
+
+def test_without_options_containers_are_walled_off_and_nobody_elses_can_be_used() -> None:
+    options = read_options(["docker"])
+
+    assert options.builtin == DockerOptions()
+    assert options.builtin == DockerOptions(toolsets=("exec", "scripts"), network="none", containers=())
+    assert options.policy == COMMANDS["docker"].policy
+    assert COMMANDS["docker"].policy.is_file()
+    assert DockerOptions().unsafe() == ()
+
+
+def test_options_reach_the_containers_server(tmp_path: Path) -> None:
+    words = [
+        "docker", "--toolset", "scripts", "--naming", "both", "--docker-host", "unix:///run/podman/podman.sock",
+        "--container", "web", "--container", "db", "--network", "inner", "--runtime", "runsc",
+        "--container-ttl", "60", "--no-pull", "--work-folder", str(tmp_path), "--strict-errors",
+    ]  # fmt: skip
+
+    assert read_options(words).builtin == DockerOptions(
+        toolsets=("scripts",),
+        naming="both",
+        host="unix:///run/podman/podman.sock",
+        containers=("web", "db"),
+        network="inner",
+        runtime="runsc",
+        container_ttl_s=60,
+        pull=False,
+        work_folder=tmp_path,
+        strict_errors=True,
+    )
+
+
+def test_what_opens_containers_has_an_unsafe_name_and_is_said() -> None:
+    options = read_options(["docker", "--unsafe-any-container", "--unsafe-writable-root"]).builtin
+
+    assert isinstance(options, DockerOptions)
+    assert [line.split(":")[0] for line in options.unsafe()] == [
+        "--unsafe-any-container",
+        "--unsafe-writable-root",
+    ]
+    with pytest.raises(CallerFault, match="contradict each other"):
+        read_options(["docker", "--unsafe-any-container", "--container", "web"])
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (["--toolset", "exec,shell"], "there is no toolset `shell`"),
+        (["--toolset", ""], "there is no toolset ``"),
+        (["--container", "-it"], "expected one argument|`-it` is not a name|needs a value"),
+        (["--container", "a/b"], "`a/b` is not a name"),
+        (["--container", ""], "`` is not a name"),
+        (["--network", "host"], "`host` is not offered"),
+        (["--network", "container:db"], "`container:db` is not offered"),
+        (["--runtime", "a b"], "`a b` is not a name"),
+        (["--docker-host", "docker"], "is not an engine's address"),
+        (["--docker-host", "ssh://there"], "is not an engine's address"),
+        (["--docker-host", "tcp://user:word@there"], "is not an engine's address"),
+        (["--container-ttl", "9"], "expected 10 to 604800 seconds, found 9"),
+        (["--container-ttl", "604801"], "expected 10 to 604800 seconds"),
+        (["--work-folder", "/nowhere/at/all"], "there is no folder /nowhere/at/all"),
+    ],
+)
+def test_what_cannot_be_meant_of_containers_is_refused(words: list[str], what: str) -> None:
+    with pytest.raises(CallerFault, match=what):
+        read_options(["docker", *words])
+
+
+def test_the_containers_server_is_an_upstream_of_any_gate() -> None:
+    options = read_proxy_options(["--upstream", "builtin:docker"])
+
+    assert options.builtin == DockerOptions()
+    assert (options.policy, options.upstream) == (None, None)

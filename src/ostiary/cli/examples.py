@@ -18,7 +18,10 @@ EXAMPLES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = MappingProxyType(
             ("see what it would say to a call", "ostiary policy explain -p policy.json --tool fetch"),
             ("see what it does", "ostiary status --watch"),
         ),
-        "run": (("code behind walls, for a client on stdio", "ostiary run python"),),
+        "run": (
+            ("code behind walls, for a client on stdio", "ostiary run python"),
+            ("commands in one container of yours", "ostiary run docker --toolset exec --container web"),
+        ),
         "demo": (("watch it, and keep what was recorded", "ostiary demo --state-dir demo-state"),),
         "doctor": (
             ("what is there, and what is missing", "ostiary doctor"),

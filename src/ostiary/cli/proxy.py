@@ -53,7 +53,10 @@ _OPTIONS: tuple[Option, ...] = (
         ("-p", "--policy"),
         {"metavar": "FILE", "type": Path, "help": "the policy, JSON or YAML; reloaded when it changes"},
     ),
-    (("--upstream",), {"metavar": "URL", "help": "the MCP server's HTTP endpoint, or builtin:NAME (python, docker)"}),
+    (
+        ("--upstream",),
+        {"metavar": "URL", "help": "the MCP server's HTTP endpoint, or builtin:NAME (python, docker)"},
+    ),
     (
         ("--upstream-transport",),
         {

@@ -200,7 +200,7 @@ def _folder(path: Path | None) -> Path | None:
 
 DOCKER: Final = ServerCommand(
     name="docker",
-    description="Run commands and scripts in containers, for MCP clients, through a gate.",
+    description="Run commands and scripts in containers, through a gate.",
     epilog=_EPILOG,
     options=_OPTIONS,
     read=_read,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from ostiary.servers.core.content import ToolResult
 from ostiary.servers.core.context import CallContext
@@ -45,163 +45,166 @@ allows. Commands are lists of words; no shell reads them unless you start one (s
 reply shortens can be read whole as run://ID/stdout."""
 
 
+class Offer(NamedTuple):
+    """One tool as it is offered; its handler takes the `Service` first."""
+
+    name: str
+    title: str
+    description: str
+    inputs: Schema
+    outputs: Schema
+    handler: Handler
+    annotations: dict[str, bool]
+
+    def tool(self, service: Service) -> Tool:
+        """The tool itself."""
+        return Tool(
+            name=self.name,
+            title=self.title,
+            description=self.description,
+            input_schema=self.inputs,
+            accepts=accepted(self.inputs),
+            output_schema=self.outputs,
+            annotations=self.annotations,
+            handler=partial(self.handler, service),
+            prefix=PREFIX,
+        )
+
+
+EXEC_TOOLS: Final = (
+    Offer(
+        "exec",
+        "Docker Exec",
+        "Run a command in a running container: exit code, stdout and stderr, JSON on request. "
+        "`command` is a list of words and no shell reads it. `timeout` is in milliseconds (30000). "
+        "`envFile` and `path` name places in the server's work folder; `path` has no other effect.",
+        exec_schemas.EXEC,
+        exec_schemas.EXECUTED,
+        exec_,
+        RUNS,
+    ),
+    Offer(
+        "ps",
+        "Docker PS",
+        "List the containers that you may use: state, ports, networks, labels.",
+        exec_schemas.PS,
+        exec_schemas.LISTED,
+        look_tools.ps,
+        LOOKS,
+    ),
+    Offer(
+        "logs",
+        "Docker Logs",
+        "What a container's main process has written, by lines.",
+        exec_schemas.LOGS,
+        exec_schemas.LOGGED,
+        look_tools.logs,
+        LOOKS,
+    ),
+    Offer(
+        "inspect",
+        "Docker Inspect",
+        "Details of a container or an image. Values that look like secrets are not shown.",
+        exec_schemas.INSPECT,
+        exec_schemas.INSPECTED,
+        look_tools.inspect,
+        LOOKS,
+    ),
+    Offer(
+        "stats",
+        "Docker Stats",
+        "One sample of what containers use: processor, memory, network, disk, processes.",
+        exec_schemas.STATS,
+        exec_schemas.SAMPLED,
+        look_tools.stats,
+        LOOKS,
+    ),
+    Offer(
+        "images",
+        "Docker Images",
+        "List the images that the engine has.",
+        exec_schemas.IMAGES,
+        exec_schemas.IMAGES_LISTED,
+        look_tools.images,
+        LOOKS,
+    ),
+)
+
+SCRIPT_TOOLS: Final = (
+    Offer(
+        "create_container",
+        "Create container",
+        "Create and start a container of your own that waits for commands, walled off, and removed when "
+        "it has not been used for a while. `dependencies` are packages with spaces between them.",
+        script_schemas.CREATE_CONTAINER,
+        script_schemas.DONE,
+        script_tools.create_container,
+        MAKES,
+    ),
+    Offer(
+        "execute_code",
+        "Execute command",
+        "Run a command in a running container, for at most 30 seconds. Quotes group words; no shell "
+        "reads it, so for a pipe say: sh -c 'a | b'.",
+        script_schemas.EXECUTE_CODE,
+        script_schemas.DONE,
+        script_tools.execute_code,
+        RUNS,
+    ),
+    Offer(
+        "execute_python_script",
+        "Execute Python script",
+        "Run a Python script of any length in a running container, for at most 60 seconds. It arrives "
+        "byte for byte.",
+        script_schemas.EXECUTE_PYTHON_SCRIPT,
+        script_schemas.DONE,
+        script_tools.execute_python_script,
+        RUNS,
+    ),
+    Offer(
+        "cleanup_container",
+        "Remove container",
+        "Stop a container and remove it with what is in it.",
+        script_schemas.CLEANUP_CONTAINER,
+        script_schemas.DONE,
+        script_tools.cleanup_container,
+        ENDS,
+    ),
+    Offer(
+        "add_dependencies",
+        "Install packages",
+        "Install packages in a running container with the manager that it has: npm, pip, apt-get or apk.",
+        script_schemas.ADD_DEPENDENCIES,
+        script_schemas.DONE,
+        script_tools.add_dependencies,
+        MAKES,
+    ),
+    Offer(
+        "list_containers",
+        "List containers",
+        "List the containers that you may use, as a table.",
+        script_schemas.LIST_CONTAINERS,
+        script_schemas.DONE,
+        script_tools.list_containers,
+        LOOKS,
+    ),
+)
+
+TOOLSETS: Final[Mapping[Toolset, Sequence[Offer]]] = {"exec": EXEC_TOOLS, "scripts": SCRIPT_TOOLS}
+
+
 def make_server(
     service: Service, toolsets: Sequence[Toolset], *, version: str, status: Status, naming: Naming = "bare"
 ) -> Server:
     """The server. `version` is of Ostiary, `status` says which engine there is."""
-    offered = {"exec": exec_toolset, "scripts": scripts_toolset}
+    offers = [offer for name, offers in TOOLSETS.items() if name in toolsets for offer in offers]
     return Server(
         "ostiary-docker",
         version,
         title="Containers",
         instructions=INSTRUCTIONS,
-        tools=[tool for name, tools in offered.items() if name in toolsets for tool in tools(service)],
+        tools=[offer.tool(service) for offer in offers],
         resources=[status_resource(status)],
         templates=run_templates(service.engine),
         naming=naming,
-    )
-
-
-def exec_toolset(service: Service) -> list[Tool]:
-    """One tool that runs commands, and those that look."""
-    looking = partial(_tool, service, annotations=LOOKS)
-    return [
-        _tool(
-            service,
-            "exec",
-            "Docker Exec",
-            "Run a command in a running container: exit code, stdout and stderr, JSON on request. "
-            "`command` is a list of words and no shell reads it. `timeout` is in milliseconds (30000). "
-            "`envFile` and `path` name places in the server's work folder; `path` has no other effect.",
-            (exec_schemas.EXEC, exec_schemas.EXECUTED),
-            exec_,
-            RUNS,
-        ),
-        looking(
-            "ps",
-            "Docker PS",
-            "List the containers that you may use: state, ports, networks, labels.",
-            (exec_schemas.PS, exec_schemas.LISTED),
-            look_tools.ps,
-        ),
-        looking(
-            "logs",
-            "Docker Logs",
-            "What a container's main process has written, by lines.",
-            (exec_schemas.LOGS, exec_schemas.LOGGED),
-            look_tools.logs,
-        ),
-        looking(
-            "inspect",
-            "Docker Inspect",
-            "Details of a container or an image. Values that look like secrets are not shown.",
-            (exec_schemas.INSPECT, exec_schemas.INSPECTED),
-            look_tools.inspect,
-        ),
-        looking(
-            "stats",
-            "Docker Stats",
-            "One sample of what containers use: processor, memory, network, disk, processes.",
-            (exec_schemas.STATS, exec_schemas.SAMPLED),
-            look_tools.stats,
-        ),
-        looking(
-            "images",
-            "Docker Images",
-            "List the images that the engine has.",
-            (exec_schemas.IMAGES, exec_schemas.IMAGES_LISTED),
-            look_tools.images,
-        ),
-    ]
-
-
-def scripts_toolset(service: Service) -> list[Tool]:
-    """Containers of one's own, and what runs in them."""
-
-    def tool(
-        name: str,
-        title: str,
-        description: str,
-        inputs: Schema,
-        handler: Handler,
-        annotations: dict[str, bool],
-    ) -> Tool:
-        schemas = (inputs, script_schemas.DONE)
-        return _tool(service, name, title, description, schemas, handler, annotations)
-
-    return [
-        tool(
-            "create_container",
-            "Create container",
-            "Create and start a container of your own that waits for commands, walled off, and removed when "
-            "it has not been used for a while. `dependencies` are packages with spaces between them.",
-            script_schemas.CREATE_CONTAINER,
-            script_tools.create_container,
-            MAKES,
-        ),
-        tool(
-            "execute_code",
-            "Execute command",
-            "Run a command in a running container, for at most 30 seconds. Quotes group words; no shell "
-            "reads it, so for a pipe say: sh -c 'a | b'.",
-            script_schemas.EXECUTE_CODE,
-            script_tools.execute_code,
-            RUNS,
-        ),
-        tool(
-            "execute_python_script",
-            "Execute Python script",
-            "Run a Python script of any length in a running container, for at most 60 seconds. It arrives "
-            "byte for byte.",
-            script_schemas.EXECUTE_PYTHON_SCRIPT,
-            script_tools.execute_python_script,
-            RUNS,
-        ),
-        tool(
-            "cleanup_container",
-            "Remove container",
-            "Stop a container and remove it with what is in it.",
-            script_schemas.CLEANUP_CONTAINER,
-            script_tools.cleanup_container,
-            ENDS,
-        ),
-        tool(
-            "add_dependencies",
-            "Install packages",
-            "Install packages in a running container with the manager that it has: npm, pip, apt-get or apk.",
-            script_schemas.ADD_DEPENDENCIES,
-            script_tools.add_dependencies,
-            MAKES,
-        ),
-        tool(
-            "list_containers",
-            "List containers",
-            "List the containers that you may use, as a table.",
-            script_schemas.LIST_CONTAINERS,
-            script_tools.list_containers,
-            LOOKS,
-        ),
-    ]
-
-
-def _tool(
-    service: Service,
-    name: str,
-    title: str,
-    description: str,
-    schemas: tuple[Schema, Schema],
-    handler: Handler,
-    annotations: dict[str, bool],
-) -> Tool:
-    inputs, outputs = schemas
-    return Tool(
-        name=name,
-        title=title,
-        description=description,
-        input_schema=inputs,
-        accepts=accepted(inputs),
-        output_schema=outputs,
-        annotations=annotations,
-        handler=partial(handler, service),
-        prefix=PREFIX,
     )

@@ -5,6 +5,7 @@ Nothing of it reaches a container but the variables of an `envFile`, which is re
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 from pathlib import Path
@@ -59,9 +60,12 @@ def _read(path: Path) -> str:
     """The content of a regular file. Raises CallerFault."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(handle, "rb") as file:
+        try:
             regular = stat.S_ISREG(os.fstat(handle).st_mode)
-            content = file.read(MAX_ENV_FILE + 1) if regular else b""
+            with os.fdopen(os.dup(handle), "rb") if regular else io.BytesIO() as file:
+                content = file.read(MAX_ENV_FILE + 1)
+        finally:
+            os.close(handle)
     except OSError as error:
         raise CallerFault(f"`envFile` cannot be read: {error.strerror}") from None
     if not regular:
