@@ -154,10 +154,22 @@ def test_what_was_quoted_or_read_by_a_shell_needs_no_word(command: str) -> None:
 @pytest.mark.parametrize(
     "dependencies",
     [
-        "x; touch /pwn", "x && id", "$(id)", "`id`", "x|y", "--index-url=http://h", "-r requirements.txt", "x > /f",
-        "x\0", "'x'", "../../etc", "/etc/passwd", "x" * 201, "a\\b",
+        "x; touch /pwn",
+        "x && id",
+        "$(id)",
+        "`id`",
+        "x|y",
+        "--index-url=http://h",
+        "-r requirements.txt",
+        "x > /f",
+        "x\0",
+        "'x'",
+        "../../etc",
+        "/etc/passwd",
+        "x" * 201,
+        "a\\b",
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_a_package_is_refused(dependencies: str) -> None:
     with pytest.raises(CallerFault, match="cannot be a package"):
         packages_of(dependencies)

@@ -60,7 +60,7 @@ def _entry(line: str) -> Data:
 
 def _ends(lines: list[str]) -> tuple[list[str], list[str]]:
     """As many lines of the beginning and of the end as fit into half of a compact reply each."""
-    head = _within(lines, COMPACT // 2)
+    head = _within(lines, COMPACT // 2) or [line[: COMPACT // 2] for line in lines[:1]]
     tail = _within(lines[len(head) :][::-1], COMPACT // 2)[::-1]
     return head, tail
 
