@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import jsonschema.validators
 import pytest
 
 from ostiary.servers.docker.server import EXEC_TOOLS, SCRIPT_TOOLS
