@@ -62,7 +62,7 @@ def exit_code(record: RunRecord) -> int:
         return record.exit_code
     if record.signal is not None:
         return 128 + record.signal
-    if engine_failed(record):
+    if engine_failed(record) or _began_nowhere(record):
         return 1
     return {"success": 0, "error": 1, "cancelled": CANCELLED}.get(record.status, KILLED)
 
@@ -70,6 +70,12 @@ def exit_code(record: RunRecord) -> int:
 def engine_failed(record: RunRecord) -> bool:
     """Whether the engine failed, and not what it was to run."""
     return record.error is not None and record.error.type == "EngineFault"
+
+
+def _began_nowhere(record: RunRecord) -> bool:
+    """Whether the container was gone, stopped or without Python when the run was to begin."""
+    kinds = {"UnknownContainer", "NotRunning", "NoPython", "CallerFault"}
+    return record.error is not None and record.error.type in kinds
 
 
 def errors(record: RunRecord) -> str:

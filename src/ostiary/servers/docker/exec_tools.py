@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ostiary.sandbox.containers.faults import UnknownContainer
+from ostiary.sandbox.containers.names import check_command
 from ostiary.sandbox.limits import DEFAULT_LIMITS
 from ostiary.sandbox.request import Command, RunRequest
 from ostiary.servers.core.content import ToolResult
@@ -26,17 +27,15 @@ async def exec_(service: Service, arguments: Arguments, context: CallContext) ->
         return refused(f"Error response from daemon: No such container: {asked.container}")
     if not found.running:
         return refused(f"Error response from daemon: container {found.id} is not running")
-    request = RunRequest(
-        code="",
-        owner=context.owner,
-        command=Command(
-            container=found.id,
-            argv=asked.argv,
-            env=(*from_file, *asked.env),
-            workdir=asked.workdir,
-            user=asked.user,
-            detach=asked.detach,
-        ),
-        limits=DEFAULT_LIMITS.lasting(asked.timeout_ms),
+    command = Command(
+        container=found.id,
+        argv=asked.argv,
+        env=(*from_file, *asked.env),
+        workdir=asked.workdir,
+        user=asked.user,
+        detach=asked.detach,
     )
+    check_command(command)
+    limits = DEFAULT_LIMITS.lasting(asked.timeout_ms)
+    request = RunRequest(code="", owner=context.owner, command=command, limits=limits)
     return executed(await awaited(service.engine, request, context, echo=True), asked)

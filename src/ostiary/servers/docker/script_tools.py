@@ -8,6 +8,7 @@ from typing import Final
 from ostiary.errors import CallerFault, OstiaryError
 from ostiary.sandbox.containers.faults import NoManager, NotRunning, UnknownContainer
 from ostiary.sandbox.containers.found import Installed
+from ostiary.sandbox.containers.names import check_command
 from ostiary.sandbox.engine import Busy
 from ostiary.sandbox.limits import DEFAULT_LIMITS
 from ostiary.sandbox.record import RunRecord
@@ -86,10 +87,12 @@ async def execute_python_script(service: Service, arguments: Arguments, context:
     try:
         given = replies.words_of(arguments.get("script_args", ""), "script_args")
         container = await _running(service, arguments["container_name"], context)
+        command = Command(container=container, argv=given, script=True)
+        check_command(command)
         request = RunRequest(
             code=arguments["script_content"],
             owner=context.owner,
-            command=Command(container=container, argv=given, script=True),
+            command=command,
             limits=DEFAULT_LIMITS.lasting(SCRIPT_MS),
         )
         record = await awaited(service.engine, request, context, echo=True)
@@ -151,12 +154,10 @@ async def _command(
     container = await _running(service, name, context)
 
     async def attempt(argv: tuple[str, ...]) -> RunRecord:
-        request = RunRequest(
-            code="",
-            owner=context.owner,
-            command=Command(container=container, argv=argv),
-            limits=DEFAULT_LIMITS.lasting(COMMAND_MS),
-        )
+        command = Command(container=container, argv=argv)
+        check_command(command)
+        limits = DEFAULT_LIMITS.lasting(COMMAND_MS)
+        request = RunRequest(code="", owner=context.owner, command=command, limits=limits)
         return await awaited(service.engine, request, context, echo=True)
 
     record = await attempt(argv)
