@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Final
 
@@ -60,12 +61,25 @@ async def awaited(
                         await context.log("info", said[-MAX_NEWS:], name)
                 heard = (len(seen.stdout.whole), len(seen.stderr.whole))
 
-    async with asyncio.TaskGroup() as group:
-        teller = group.create_task(tell())
-        try:
-            return await engine.run(request, progress=news.put_nowait)
-        finally:
-            teller.cancel()
+    async with beside(tell()):
+        return await engine.run(request, progress=news.put_nowait)
+
+
+@asynccontextmanager
+async def beside(work: Coroutine[Any, Any, None]) -> AsyncGenerator[None]:
+    """Has `work` go on while the body does, and ends it with the body.
+
+    What the body raises comes out as it is: in a task group it would come out wrapped, and whoever
+    handles faults by their kind would not know it.
+    """
+    task = asyncio.get_running_loop().create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+        if not task.cancelled():
+            task.result()
 
 
 # --- records ----------------------------------------------------------------------------------------

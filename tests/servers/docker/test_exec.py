@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.driver import PYTHON_2, Connection, Drivers, Json, failed, text
+from tests.e2e.driver import PYTHON_2, PYTHON_2_LEGACY, Connection, Drivers, Json, failed, text
 from tests.e2e.world import wait_for
 from tests.needs import needs_docker
 from tests.servers.docker.world import box, called, data, docker, first, foreign, fresh, over_stdio, processes
@@ -294,15 +294,19 @@ def test_arguments_arrive_byte_for_byte(server: Connection, web: str) -> None:
     assert data(result)["json"] == words
 
 
-def test_progress_and_what_was_printed_are_told_while_a_command_runs(server: Connection, web: str) -> None:
+def test_progress_and_what_was_printed_are_told_while_a_command_runs(
+    clients: Drivers, tmp_path: Path
+) -> None:
+    """On the older era, where a client hears of a server's log without asking for it."""
     code = "import time\nfor n in range(7): print('step', n, flush=True); time.sleep(1)"
-    number = server.begin(
-        "tools/call",
-        {"name": "exec", "arguments": {"container": web, "command": ["python3", "-c", code]}},
-    )
-    answer = server.driver.reply(number, 30)
+    with (
+        clients.connect(PYTHON_2_LEGACY, over_stdio(tmp_path, needs_docker())) as server,
+        box(server) as name,
+    ):
+        arguments = {"container": name, "command": ["python3", "-c", code]}
+        number = server.begin("tools/call", {"name": "exec", "arguments": arguments})
+        answer = server.driver.reply(number, 30)
 
-    assert answer["progress"], answer
-    assert "bytes of output" in json.dumps(answer["progress"])
-    assert data(answer["result"])["stdout"].endswith("step 6\n")
-    assert "step 0" in json.dumps(server.heard())
+        assert "bytes of output" in json.dumps(answer["progress"])
+        assert data(answer["result"])["stdout"].endswith("step 6\n")
+        assert "step 0" in json.dumps(server.heard())

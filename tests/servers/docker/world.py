@@ -20,7 +20,7 @@ from tests.servers.python.world import allowing
 from tests.tools import engines
 
 OUTPUTS = {offer.name: offer.outputs for offer in (*EXEC_TOOLS, *SCRIPT_TOOLS)}
-PYTHON, BUSYBOX, BARE = engines.IMAGES["python"], engines.IMAGES["busybox"], engines.IMAGES["bare"]
+PYTHON, BUSYBOX = engines.IMAGES["python"], engines.IMAGES["busybox"]
 
 _numbers = itertools.count(1)
 

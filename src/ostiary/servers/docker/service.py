@@ -12,6 +12,7 @@ from ostiary.sandbox.containers.containers import Containers, Tell
 from ostiary.sandbox.engine import Engine
 from ostiary.servers.core.context import CallContext
 from ostiary.servers.docker.work_folder import WorkFolder
+from ostiary.servers.runs import beside
 
 
 class Service(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,9 +43,5 @@ async def telling(context: CallContext) -> AsyncGenerator[Tell]:
             news.clear()
             await context.progress(loop.time() - began, message=said[0])
 
-    async with asyncio.TaskGroup() as group:
-        teller = group.create_task(pass_on())
-        try:
-            yield tell
-        finally:
-            teller.cancel()
+    async with beside(pass_on()):
+        yield tell
