@@ -158,6 +158,7 @@ def test_much_output_is_cut_and_can_be_read_whole(server: Connection, pot: str) 
     assert whole == "x" * 200_000 + "\n"
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(150)
 def test_a_script_that_takes_more_than_a_minute_is_ended_in_the_container(
     server: Connection, pot: str
@@ -228,6 +229,7 @@ def test_a_failing_command_keeps_what_it_printed_and_its_exit_code(server: Conne
     assert data(result) == {"exitCode": 3, "stdout": "before\n", "stderr": "no\n", "timedOut": False}
 
 
+@pytest.mark.slow
 def test_a_command_that_takes_more_than_half_a_minute_is_ended_in_the_container(
     server: Connection, pot: str
 ) -> None:
