@@ -11,15 +11,16 @@ from typing import Any
 
 import pytest
 
-from tests.needs import missing, needs_bubblewrap
+from tests.needs import missing, needs_bubblewrap, needs_docker
 
 NEEDED = ["bubblewrap", "user namespaces", "seccomp"]
 
 
-def doctor(*arguments: str, path: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+def doctor(*arguments: str, path: str, cwd: Path, **more: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "ostiary", "doctor", *arguments],
-        cwd=cwd, env={"PATH": path, "HOME": str(cwd), "PYTHONUTF8": "1", "OSTIARY_CACHE_DIR": str(cwd / "c")},
+        cwd=cwd,
+        env={"PATH": path, "HOME": str(cwd), "PYTHONUTF8": "1", "OSTIARY_CACHE_DIR": str(cwd / "c"), **more},
         stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20, check=False,
     )  # fmt: skip
 
@@ -99,3 +100,21 @@ def test_a_setting_that_cannot_be_used_ends_with_two(tmp_path: Path, without: st
 
     assert done.returncode == 2
     assert "error:" in done.stderr
+
+
+def test_the_container_engine_is_named_with_its_version(tmp_path: Path) -> None:
+    engine = needs_docker()
+    done = doctor("--format", "json", path=os.environ["PATH"], cwd=tmp_path, DOCKER_HOST=engine)
+
+    found = [program for program in document(done)["programs"] if program["name"] == "container engine"]
+    assert [one["found"] for one in found] == [True]
+    assert found[0]["version"].startswith("docker ")
+    assert found[0]["path"] == engine
+
+
+def test_that_no_container_engine_answers_is_said(tmp_path: Path) -> None:
+    done = doctor(path=os.environ["PATH"], cwd=tmp_path, DOCKER_HOST=f"unix://{tmp_path}/no.sock")
+
+    assert "- container engine  missing: " in done.stdout
+    assert "no.sock" in done.stdout
+    assert "without it `ostiary run docker` has no containers" in done.stdout

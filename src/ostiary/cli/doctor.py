@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 import msgspec
 import typer
@@ -11,6 +12,7 @@ from ostiary.cli.options import Format, FormatOption, print_json
 from ostiary.cli.printable import printable
 from ostiary.sandbox.isolation.cache import cache_path
 from ostiary.sandbox.isolation.probe import Layer, Probed, probe
+from ostiary.wiring.container_engine import engine_layer
 
 _NAME_WIDTH = 17
 
@@ -23,15 +25,16 @@ def doctor(format_: FormatOption = Format.text) -> None:
     Exit status: 0 strict isolation is possible, 1 only best effort is, 2 could not run.
     """
     found = probe(os.environ)
+    programs = (*found.programs(), engine_layer(os.environ))
     if format_ is Format.json:
-        print_json(_document(found))
+        print_json(_document(found, programs))
     else:
-        for line in _lines(found):
+        for line in _lines(found, programs):
             typer.echo(printable(line))
     raise typer.Exit(0 if not found.lacking() else 1)
 
 
-def _document(found: Probed) -> dict[str, object]:
+def _document(found: Probed, programs: Sequence[Layer]) -> dict[str, object]:
     needed = {layer.name for layer in found.needed()}
     return {
         "v": 1,
@@ -41,7 +44,7 @@ def _document(found: Probed) -> dict[str, object]:
         "layers": [
             {"needed": layer.name in needed, **msgspec.structs.asdict(layer)} for layer in found.layers()
         ],
-        "programs": [msgspec.structs.asdict(program) for program in found.programs()],
+        "programs": [msgspec.structs.asdict(program) for program in programs],
         "users": _users(found),
         "cache": str(cache_path(os.environ)),
     }
@@ -55,13 +58,13 @@ def _users(found: Probed) -> str | None:
     return None if found.uids is None else f"{found.uids[0]}-{found.uids[-1]}"
 
 
-def _lines(found: Probed) -> list[str]:
+def _lines(found: Probed, programs: Sequence[Layer]) -> list[str]:
     """The page: the answer first, then each layer, then what else engines need."""
     told = [f"isolation: {_level(found)} (for user {os.geteuid()})", ""]
     for layer in found.layers():
         told += _layer(layer)
     told += ["", "programs that some engines need"]
-    for program in found.programs():
+    for program in programs:
         told += _layer(program)
     told += ["", f"workers run as   {_users(found) or 'this user, in namespaces of their own'}"]
     told.append(f"cache            {cache_path(os.environ)}")

@@ -14,7 +14,7 @@ from ostiary.errors import CallerFault
 from ostiary.limits import help_lines
 from ostiary.settings import CONTAINER_TTL_S, TOOLSETS, DockerOptions
 
-SCHEMES: Final = ("unix", "tcp", "http", "https", "npipe")
+SCHEMES: Final = ("unix", "tcp", "https")
 SHORTEST_TTL_S: Final = 10
 LONGEST_TTL_S: Final = 604_800
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,254}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from ostiary import VERSION
 from ostiary.errors import OstiaryError
@@ -13,6 +14,10 @@ from ostiary.sandbox.containers.containers import Containers
 from ostiary.sandbox.containers.runner import ContainerRunner
 from ostiary.sandbox.containers.settings import ContainerSettings
 from ostiary.sandbox.engine import Engine
+from ostiary.sandbox.isolation.walls import Walls
+from ostiary.sandbox.packages.resolve import Packages
+from ostiary.sandbox.packages.target import Target
+from ostiary.sandbox.runner import Environment
 from ostiary.servers.core.upstream import BuiltinUpstream
 from ostiary.servers.docker.server import make_server
 from ostiary.servers.docker.service import Service
@@ -21,15 +26,19 @@ from ostiary.servers.runs import run_id, status_of
 from ostiary.settings import DockerOptions
 
 MICROSECONDS = 1_000_000
+NO_NETWORK = "none"
+MOST_TARGETS = 16
+"""Pythons of containers for which packages are kept at hand."""
 
 
 class DockerUpstream:
     """Implements `Upstream`: the containers' server, and the queue that lives as long as it does."""
 
-    def __init__(self, server: BuiltinUpstream, engine: Engine) -> None:
+    def __init__(self, server: BuiltinUpstream, engine: Engine, fetched: Fetched) -> None:
         """Serves at once; the engine is reached meanwhile, and a call that comes early waits for it."""
         self._server = server
         self._engine = engine
+        self._fetched = fetched
         self._reaching = asyncio.get_running_loop().create_task(self._reach())  # ended in `close`
 
     async def _reach(self) -> None:
@@ -48,13 +57,21 @@ class DockerUpstream:
         await asyncio.wait({self._reaching})
         await self._server.close()
         await self._engine.close()
+        self._fetched.close()
 
 
 def start_docker(
     options: DockerOptions, environ: Mapping[str, str], clock: Callable[[], int]
 ) -> DockerUpstream:
     """Serve. The engine of containers is reached later, and need not be there yet."""
-    containers = Containers(settings_of(options), environ, clock=clock, on_trouble=_trouble)
+    fetched = Fetched(environ)
+    containers = Containers(
+        settings_of(options),
+        environ,
+        clock=clock,
+        on_trouble=_trouble,
+        fetch=fetched if options.network == NO_NETWORK else None,
+    )
     engine = Engine(ContainerRunner(containers), clock=clock, mint=run_id, on_trouble=_trouble)
     service = Service(
         engine=engine,
@@ -70,7 +87,46 @@ def start_docker(
         naming=options.naming,
         status=lambda: status_of(engine, dict),
     )
-    return DockerUpstream(BuiltinUpstream(server), engine)
+    return DockerUpstream(BuiltinUpstream(server), engine, fetched)
+
+
+class Fetched:
+    """Packages of Python for containers that reach no network: resolved outside, wheels only.
+
+    As for runs of the Python server: in the sandbox, which has to be there, with an index as its only
+    address.
+    """
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self._walls: Walls | None = None
+        self._packages: dict[Target, Packages] = {}
+        self._turn = asyncio.Lock()
+
+    async def __call__(self, owner: str, requirements: tuple[str, ...], target: Target) -> Environment:
+        """Raises PackageFault, CallerFault and GatewayFault where there is no sandbox to resolve in."""
+        async with self._turn:
+            if len(self._packages) > MOST_TARGETS:
+                self._packages.clear()
+            if target not in self._packages:
+                self._packages[target] = await asyncio.to_thread(self._supply, target)
+            packages = self._packages[target]
+        return await packages.resolve("", requirements, owner, target.engine)
+
+    def _supply(self, target: Target) -> Packages:
+        from ostiary.sandbox.isolation.cache import cache_folder
+        from ostiary.sandbox.isolation.probe import probe
+        from ostiary.sandbox.packages.opening import open_supply
+
+        self._walls = self._walls or Walls.decide("strict", probe(self._environ))
+        cache, python = cache_folder(self._environ), Path(sys.executable)
+        supply = open_supply(self._environ, self._walls, cache, python, others={target.engine: target})
+        return supply.packages()
+
+    def close(self) -> None:
+        """Let go of what the sandbox took of the machine."""
+        if self._walls is not None:
+            self._walls.cells.close()
 
 
 def settings_of(options: DockerOptions) -> ContainerSettings:

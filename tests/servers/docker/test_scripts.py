@@ -26,6 +26,7 @@ from tests.servers.docker.world import (
     over_stdio,
     processes,
 )
+from tests.servers.python.world import walled
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.service]
 
@@ -377,6 +378,35 @@ def test_of_a_container_that_is_not_there_it_says_so(server: Connection) -> None
 
     assert first(result) == "Container 'nobody' is not running or does not exist"
     assert data(result)["exitCode"] == 1
+
+
+def test_packages_come_into_a_container_that_reaches_no_network(clients: Drivers, tmp_path: Path) -> None:
+    target = over_stdio(tmp_path, needs_docker(), "--grant", fresh(), env=walled())
+    with clients.connect(PYTHON_2, target) as server:
+        arguments = {"image": PYTHON, "container_name": (name := fresh()), "dependencies": "humanize>=4"}
+        made = called(server, "create_container", **arguments)
+        assert first(made).endswith("\nDependencies installed: humanize>=4"), made
+        ran = script(server, name, "import humanize\nprint(humanize.intcomma(1234567))")
+        assert first(ran) == "Command output: 1,234,567\n"
+        missing = called(
+            server, "add_dependencies", container_name=name, dependencies="ostiary-no-such-package"
+        )
+        assert first(missing).startswith("Error installing dependencies: ")
+        assert data(missing)["exitCode"] == 1
+        called(server, "cleanup_container", container_name=name)
+
+
+def test_where_packages_cannot_be_resolved_safely_the_container_is_there_and_it_says_so(
+    clients: Drivers, tmp_path: Path
+) -> None:
+    target = over_stdio(tmp_path, needs_docker(), "--grant", fresh(), env={"PATH": str(tmp_path)})
+    with clients.connect(PYTHON_2, target) as server:
+        arguments = {"image": PYTHON, "container_name": (name := fresh()), "dependencies": "humanize"}
+        made = called(server, "create_container", **arguments)
+        assert first(made).startswith("Container created with ID: ")
+        assert "\nError installing dependencies: " in first(made)
+        assert "bubblewrap" in first(made)
+        called(server, "cleanup_container", container_name=name)
 
 
 # --- cleanup_container, list_containers ---------------------------------------------------------

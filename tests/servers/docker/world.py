@@ -6,7 +6,7 @@ import itertools
 import json
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -30,12 +30,12 @@ def fresh(what: str = "box") -> str:
     return f"{what}-{os.getpid()}-{next(_numbers)}"
 
 
-def over_stdio(folder: Path, engine: str, *options: str) -> Stdio:
+def over_stdio(folder: Path, engine: str, *options: str, env: Mapping[str, str] | None = None) -> Stdio:
     """The server as a client starts it, under a policy that allows everything unless one is named."""
     given = () if "-p" in options else ("-p", str(allowing(folder)))
     state = ("--state-dir", str(state_folder(folder)))
     command = [*OSTIARY, "run", "docker", "--docker-host", engine, *state, *given, *UNBRAKED, *options]
-    return Stdio(command, folder / "log")
+    return Stdio(command, folder / "log", env or {})
 
 
 def over_http(folder: Path, engine: str, *options: str) -> Gate:
