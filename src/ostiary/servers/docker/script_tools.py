@@ -18,6 +18,7 @@ from ostiary.servers.core.context import CallContext
 from ostiary.servers.core.tool import Arguments
 from ostiary.servers.docker import script_replies as replies
 from ostiary.servers.docker.arguments import flag
+from ostiary.servers.docker.exec_replies import TIMED_OUT
 from ostiary.servers.docker.script_replies import Done
 from ostiary.servers.docker.service import Service, telling
 from ostiary.servers.runs import awaited
@@ -122,7 +123,7 @@ async def list_containers(service: Service, arguments: Arguments, context: CallC
             found = await service.containers.visible(context.owner, everything=everything)
     except TimeoutError:
         words = "Timeout while listing containers. Operation took too long."
-        return _said(service, Done(words, 124, timed_out=True))
+        return _said(service, Done(words, TIMED_OUT, timed_out=True))
     except OstiaryError as fault:
         return _said(service, replies.failed("Error listing containers", fault))
     words = replies.table(found, service.now(), everything=everything)
@@ -179,7 +180,7 @@ async def _install(service: Service, name: str, packages: tuple[str, ...], conte
         async with asyncio.timeout(INSTALL_S), telling(context) as tell:
             installed = await service.containers.install(context.owner, name, packages, tell)
     except TimeoutError:
-        return Done(INSTALL_TIMEOUT, 124, timed_out=True)
+        return Done(INSTALL_TIMEOUT, TIMED_OUT, timed_out=True)
     except (NotRunning, UnknownContainer):
         words = f"Container '{name}' is not running or does not exist"
         return Done(words, 1, stderr=words)
@@ -192,5 +193,9 @@ async def _install(service: Service, name: str, packages: tuple[str, ...], conte
 
 def _installed(done: Installed) -> Done:
     if done.exit_code == 0:
-        return Done("", 0, done.stdout, done.stderr)
-    return Done(f"Error installing dependencies: {done.stderr}", done.exit_code, done.stdout, done.stderr)
+        words = ""
+    elif done.exit_code == TIMED_OUT:
+        words = INSTALL_TIMEOUT
+    else:
+        words = f"Error installing dependencies: {done.stderr}"
+    return Done(words, done.exit_code, done.stdout, done.stderr, timed_out=done.exit_code == TIMED_OUT)
