@@ -13,6 +13,7 @@ import pytest
 
 from ostiary.cli.run import COMMANDS
 from ostiary.servers.docker.exec_schemas import DRAFT_7
+from tests.conformance.test_inspector import shown
 from tests.e2e.driver import KINDS, PYTHON_1, PYTHON_2, Connection, Drivers, Json, Kind, failed, text
 from tests.e2e.world import environment, wait_for
 from tests.needs import needs_docker, needs_gvisor, needs_podman
@@ -336,3 +337,25 @@ def test_a_busy_server_says_so(clients: Drivers, tmp_path: Path) -> None:
             "busy: 4 runs at once and 32 waiting is the most" in text(answer) for answer in turned_away
         )
         assert all(data(checked("exec", answer))["timedOut"] for answer in told if not failed(answer))
+
+
+@pytest.mark.parametrize("era", ["legacy", "modern"])
+def test_the_inspector_lists_and_calls_the_tools(era: str, tmp_path: Path) -> None:
+    gate = over_http(tmp_path, needs_docker(), "--grant", fresh())
+    token = f"Authorization: Bearer {gate.http.token}"
+    (tmp_path / "stdio").mkdir()
+    targets = (
+        [gate.http.url, "--transport", "http", "--header", token],
+        [*over_stdio(tmp_path / "stdio", needs_docker(), "--grant", fresh()).command],
+    )
+    try:
+        for target in targets:
+            listed = shown([*target, "--protocol-era", era], "--method", "tools/list", home=tmp_path)
+            call = ("--method", "tools/call", "--tool-name", "list_containers")
+            told = shown([*target, "--protocol-era", era], *call, home=tmp_path)
+            assert isinstance(listed, dict)
+            assert {tool["name"] for tool in listed["tools"]} == set(OUTPUTS)
+            assert isinstance(told, dict)
+            assert told["content"] == [{"type": "text", "text": "No existing containers found."}]
+    finally:
+        assert gate.stop() == 0
