@@ -317,6 +317,7 @@ class Engine:
             files=request.files,
             stdin=request.stdin,
             command=request.command,
+            ask=request.ask,
             wall_ms=request.limits.wall_ms,
         )
         run.given(worker)

@@ -41,7 +41,9 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     `context` becomes globals; its values are JSON. `requirements` come on top of what the code's
     own PEP 723 block asks for. `session` names a live interpreter of this owner that keeps its
     names between runs; empty means one of its own that is gone afterwards. `stdin` is what the
-    code can read there. `command` is for runners that work in containers, and for no others.
+    code can read there. `command` is for runners that work in containers, and for no others. `ask` is
+    a question in the place of code, for runners that know some: `{"do": ..., ...}`, JSON values; its
+    answer is the JSON text of the result. See `sandbox.django.asks`.
     """
 
     code: str
@@ -52,4 +54,5 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     stdin: bytes = b""
     session: str = ""
     command: Command | None = None
+    ask: Mapping[str, Any] | None = None
     limits: Limits = DEFAULT_LIMITS

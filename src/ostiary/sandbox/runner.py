@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -15,7 +15,7 @@ from ostiary.sandbox.request import Command, FileIn
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker is given. `context` is JSON text of one object; `name` is the code's file name.
 
-    `command`: see `RunRequest`. `wall_ms` is when a worker whose runner has a `grace_ms` ends the code
+    `command` and `ask`: see `RunRequest`. `wall_ms` is when a worker whose runner has a `grace_ms` ends the code
     by itself.
     """
 
@@ -25,6 +25,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[FileIn, ...] = ()
     stdin: bytes = b""
     command: Command | None = None
+    ask: Mapping[str, Any] | None = None
     wall_ms: int = 0
 
 
