@@ -21,7 +21,7 @@ from ostiary.sandbox.chores import Chores
 from ostiary.sandbox.record import Fault, RunRecord, Usage
 from ostiary.sandbox.request import RunRequest
 from ostiary.sandbox.run import Run, Underway
-from ostiary.sandbox.runner import Ended, Environment, Job, Runner, Worker
+from ostiary.sandbox.runner import Ended, Environment, Job, Renewing, Runner, Worker
 from ostiary.sandbox.sessions import Past, Session, Sessions, SessionView
 from ostiary.sandbox.shelf import Shelf
 from ostiary.sandbox.verdict import Verdict
@@ -298,6 +298,8 @@ class Engine:
             return await self.runner.worker(run.request.limits, environment)
         if session.worker is not None:
             if environment.folder in (None, session.environment.folder):
+                if isinstance(session.worker, Renewing):
+                    await session.worker.renew()
                 return session.worker
             raise Unresolved(
                 f"session `{session.name}` keeps the packages it began with",

@@ -1,9 +1,9 @@
-"""The port between the queue and what runs code. Implemented by `cpython` and `pyodide`."""
+"""The port between the queue and what runs code. Implemented by `cpython`, `pyodide` and `django`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import msgspec
 
@@ -15,8 +15,8 @@ from ostiary.sandbox.request import Command, FileIn
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker is given. `context` is JSON text of one object; `name` is the code's file name.
 
-    `command` and `ask`: see `RunRequest`. `wall_ms` is when a worker whose runner has a `grace_ms` ends the code
-    by itself.
+    `command` and `ask`: see `RunRequest`. `wall_ms` is when a worker whose runner has a `grace_ms` ends
+    the code by itself.
     """
 
     code: str
@@ -70,6 +70,15 @@ class Worker(Protocol):
 
     async def close(self) -> None:
         """Kill, wait until nothing of it is left, release everything."""
+        ...
+
+
+@runtime_checkable
+class Renewing(Protocol):
+    """What a worker of a session can be, too: asked before each run whether it is still what it should be."""
+
+    async def renew(self) -> None:
+        """Start over where what it was made from has changed. Raises OstiaryError when that fails."""
         ...
 
 

@@ -35,9 +35,9 @@ _REMOVE_PAUSE_S: Final = 0.01
 class Place:
     """Room for one worker at a time. Blocking work is done on `keeper`, one thread that stays."""
 
-    def __init__(self, stock: Stock, cell: Cell, keeper: Executor) -> None:
-        self._stock = stock
-        self._zygote = Zygote(stock, cell)
+    def __init__(self, zygote: Zygote, cell: Cell, keeper: Executor) -> None:
+        self._stock: Stock = zygote.stock
+        self._zygote = zygote
         self._keeper = keeper
         self._own_memory = 0
         self._bounds = (0, 0)
@@ -134,11 +134,14 @@ class Place:
                 with contextlib.suppress(TimeoutError):  # it goes with its interpreter, then
                     await self.release(child)
         await loop.run_in_executor(self._keeper, self._zygote.close)
-        cells = self._stock.walls.cells
         for _ in range(_REMOVE_TRIES):
-            if await loop.run_in_executor(self._keeper, cells.give_back, self.cell):
+            if await loop.run_in_executor(self._keeper, self._free):
                 return
             await asyncio.sleep(_REMOVE_PAUSE_S)
+
+    def _free(self) -> bool:
+        """Free its cell; whether that is done. Blocks for milliseconds."""
+        return self._stock.walls.cells.give_back(self.cell)
 
 
 def _hello(lines: Lines) -> int:

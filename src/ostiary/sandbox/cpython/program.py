@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.resources import files
 
 import msgspec
@@ -22,10 +23,12 @@ def boot() -> str:
     return _source(f"{_INSIDE}.boot")
 
 
-def start(settings: dict[str, object]) -> bytes:
-    """What it then reads: the modules, and the settings for `inside.zygote`."""
+def start(
+    settings: dict[str, object], more: Sequence[tuple[str, str]] = (), begin: str = f"{_INSIDE}.zygote"
+) -> bytes:
+    """What it then reads: the modules, `more` of them, and the settings for the one that begins."""
     modules = [(name, "") for name in _PACKAGES] + [(name, _source(name)) for name in _MODULES]
-    text = msgspec.json.encode({"modules": modules, "start": f"{_INSIDE}.zygote", "settings": settings})
+    text = msgspec.json.encode({"modules": [*modules, *more], "start": begin, "settings": settings})
     return len(text).to_bytes(4, "big") + text
 
 

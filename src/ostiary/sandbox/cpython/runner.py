@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
@@ -13,10 +13,11 @@ from ostiary.errors import GatewayFault, OstiaryError
 from ostiary.sandbox.chores import Chores
 from ostiary.sandbox.cpython.place import Place
 from ostiary.sandbox.cpython.worker import Child, CPythonWorker
-from ostiary.sandbox.cpython.zygote import Stock
+from ostiary.sandbox.cpython.zygote import Stock, Zygote
+from ostiary.sandbox.isolation.cells import Cell
 from ostiary.sandbox.limits import Limits
 from ostiary.sandbox.record import IsolationReport
-from ostiary.sandbox.runner import Environment, Worker
+from ostiary.sandbox.runner import Environment
 
 _NO_PACKAGES: Final = Environment()
 _REFILL_S: Final = 1.0
@@ -80,14 +81,14 @@ class CPythonRunner:
         """Behind which walls its workers run."""
         return self._stock.walls.report
 
-    async def worker(self, limits: Limits, environment: Environment) -> Worker:
+    async def worker(self, limits: Limits, environment: Environment) -> CPythonWorker:
         """A fresh worker: a ready child where there is one. Raises GatewayFault when none can be made."""
         try:
             place, child = await self._made(environment)
         except _GoneError:  # the interpreter, not the child: another one can do it
             place, child = await self._made(environment)
         asyncio.get_running_loop().call_later(_REFILL_S, self._refill)
-        worker = CPythonWorker(child, limits, lambda: self._freed(place, child))
+        worker = self._worker(child, limits, lambda: self._freed(place, child))
         try:
             place.bound(limits)
         except BaseException:
@@ -126,7 +127,7 @@ class CPythonRunner:
             self._idle.remove(place)
             if place.alive:
                 return place
-            self._on_trouble("a warm interpreter had ended; another is started")
+            self._tell_of(place)
             self._chores.start(self._drop(place))
             self._chores.start(self._replace())
         return None
@@ -172,8 +173,8 @@ class CPythonRunner:
         if self._closing or len(self._places) >= self._most:
             raise GatewayFault(f"no further worker can be made: there are {len(self._places)} already")
         loop = asyncio.get_running_loop()
-        cell = await loop.run_in_executor(self._keeper, self._stock.walls.cells.take)
-        place = Place(self._stock, cell, self._keeper)
+        cell = await loop.run_in_executor(self._keeper, self._cell)
+        place = self._place(cell)
         self._places.add(place)
         try:
             await place.start()
@@ -181,6 +182,22 @@ class CPythonRunner:
             await self._drop(place)
             raise
         return place
+
+    def _worker(self, child: Child, limits: Limits, freed: Callable[[], Awaitable[None]]) -> CPythonWorker:
+        """What is handed out."""
+        return CPythonWorker(child, limits, freed)
+
+    def _cell(self) -> Cell:
+        """What the next place runs under. Blocks for milliseconds."""
+        return self._stock.walls.cells.take()
+
+    def _place(self, cell: Cell) -> Place:
+        """A place that is not warm yet."""
+        return Place(Zygote(self._stock, cell), cell, self._keeper)
+
+    def _tell_of(self, place: Place) -> None:
+        """A place is not alive any more, and nobody asked it to end."""
+        self._on_trouble("a warm interpreter had ended; another is started")
 
     async def _drop(self, place: Place) -> None:
         self._places.discard(place)
@@ -228,7 +245,7 @@ class CPythonRunner:
                 return
         await self._drop(place)
         if not alive and not self._closing:
-            self._on_trouble("a warm interpreter had ended; another is started")
+            self._tell_of(place)
             await self._replace()
         self._let_open()
 

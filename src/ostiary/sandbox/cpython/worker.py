@@ -90,17 +90,15 @@ class CPythonWorker:
 
     async def run(self, job: Job, tap: Tap) -> Ended:
         """Run one job. Cancelling this kills the worker. Everything written comes before it returns."""
-        for one in job.files:
-            if not protocol.is_clean(one.name):
-                raise CallerFault(f"file name `{one.name[:80]}` is no relative path without `..`")
-        turn = _Turn(self._child.lines, protocol.Reader(self._limits.artifact_bytes), tap)
+        sent = self._message(job)
+        turn = Turn(self._child.lines, protocol.Reader(self._limits.artifact_bytes), tap)
         group = self._child.group
         before = (group.oom_kills(), group.cpu_ms()) if group is not None else (0, None)
         self._watch_cpu()
         try:
-            turn.begin(protocol.job_message(job, self._limits, self._resource_limits()))
+            turn.begin(sent)
             message = await turn.over
-            answer = None if message is None else protocol.answer(*message, self._limits)
+            answer = None if message is None else self._answer(*message)
         except protocol.BrokenError as error:
             self.kill()
             await self._gone(turn)
@@ -118,6 +116,17 @@ class CPythonWorker:
             return self._returned(answer, before)
         await self._gone(turn)
         return self._ended(answer, before)
+
+    def _message(self, job: Job) -> bytes:
+        """What the child is sent. Raises CallerFault."""
+        for one in job.files:
+            if not protocol.is_clean(one.name):
+                raise CallerFault(f"file name `{one.name[:80]}` is no relative path without `..`")
+        return protocol.job_message(job, self._limits, self._resource_limits())
+
+    def _answer(self, text: bytes, body: bytes) -> protocol.Answer:
+        """What it answers. Raises BrokenError."""
+        return protocol.answer(text, body, self._limits)
 
     def _resource_limits(self) -> dict[str, int]:
         limits = self._limits
@@ -221,7 +230,7 @@ class CPythonWorker:
             self._killed = True
             self._child.kill()
 
-    async def _gone(self, turn: _Turn) -> None:
+    async def _gone(self, turn: Turn) -> None:
         """Wait until its init is gone, and with it all; keep what was written and said until then."""
         try:
             async with asyncio.timeout(_LEAVE_S):
@@ -247,7 +256,7 @@ class CPythonWorker:
             self._closing.set_result(None)
 
 
-class _Turn:
+class Turn:
     """The traffic of one job, by callbacks of the loop. `over` is the answer, or None at the worker's end.
 
     A pipe is read as long as the loop gets round to it: a worker that writes faster than that waits.

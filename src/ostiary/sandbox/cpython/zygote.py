@@ -99,13 +99,21 @@ class Zygote:
         """Send it its modules and wait until it has imported everything."""
         ours.settimeout(START_S)
         try:
-            ours.sendall(program.start(self._settings()))
+            ours.sendall(self._program())
             reader = protocol.Reader(0)
             while (told := reader.feed(self._some(ours))) is None:
                 pass
         except (OSError, protocol.BrokenError) as error:
             raise GatewayFault(f"a warm interpreter did not start: {error}") from error
-        if told[0] != b'{"ready": true}':
+        self._take(told[0])
+
+    def _program(self) -> bytes:
+        """What it reads first; see `program`."""
+        return program.start(self._settings())
+
+    def _take(self, word: bytes) -> None:
+        """Its first word, which is that it is ready. Raises GatewayFault for another."""
+        if word != b'{"ready": true}':
             raise GatewayFault("a warm interpreter did not start: it answered something else")
 
     @staticmethod
@@ -135,6 +143,9 @@ class Zygote:
         wheels = [] if stock.wheels is None else [WHEELS if stock.walled else stock.wheels]
         return {
             "walled": stock.walled,
+            "network": False,
+            "keep": [],
+            "writable": [],
             "path": wheels,
             "preload": [*_USUAL, *stock.preload],
             "filter": stock.walls.filter(processes=True, sockets="unix").hex(),

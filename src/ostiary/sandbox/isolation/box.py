@@ -29,7 +29,8 @@ class Box(msgspec.Struct, frozen=True, kw_only=True):
     `command` is argv inside; `environment` is the whole environment, nothing is inherited. `root` is
     seen read-only. /tmp, /work (where it starts) and /dev/shm are empty and hold `tmp_bytes` each.
     `seccomp` is a filter that is loaded before the program starts; None is for a program that makes
-    further namespaces and loads one itself. `cell` is what it runs under. `file_bytes` bounds each
+    further namespaces and loads one itself. `cell` is what it runs under. `network` leaves it the
+    network of the host. `file_bytes` bounds each
     file that it writes, `open_files` its descriptors, `address_space` (bytes) what each process may
     map: for where no cgroup counts memory, and not for engines that map much and use little.
     """
@@ -42,6 +43,7 @@ class Box(msgspec.Struct, frozen=True, kw_only=True):
     tmp_bytes: int = 64 * MIB
     seccomp: bytes | None = None
     cell: Cell | None = None
+    network: bool = False
     file_bytes: int | None = None
     open_files: int = 1024
     address_space: int | None = None

@@ -205,7 +205,7 @@ class _Door:
 def options(box: Box) -> list[str]:
     """Everything that says what the box looks like, as bubblewrap's arguments."""
     size = str(box.tmp_bytes)
-    told = [*_ALWAYS]
+    told = [*_ALWAYS, *(("--share-net",) if box.network else ())]
     root = Path(box.root.path)
     for entry in sorted(root.iterdir()):
         if entry.is_symlink():

@@ -12,10 +12,11 @@ import signal
 import socket
 import struct
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from ostiary.sandbox.cpython.inside import frames, serving
+from ostiary.sandbox.cpython.inside import frames
 from ostiary.sandbox.isolation import confine
 
 ENDED: Final = struct.Struct("!iqq")
@@ -30,6 +31,9 @@ _BIND = 4096
 _WRITABLE = ("/tmp", "/work", "/dev/shm", "/dev/null", "/dev/full", "/proc/self")  # noqa: S108 - its own
 _libc = ctypes.CDLL(None, use_errno=True)
 
+Serve = Callable[[socket.socket, dict[str, Any]], NoReturn]
+"""What becomes of the process for the code: it has the job socket, and what the host said of the child."""
+
 
 def spawn(descriptors: list[int], settings: dict[str, Any]) -> int:
     """Fork, into namespaces of its own where there are walls; 0 in the child.
@@ -37,25 +41,27 @@ def spawn(descriptors: list[int], settings: dict[str, Any]) -> int:
     A fork that fails is told on the status line, and nothing comes of it.
     """
     try:
-        return confine.fork_into_namespaces() if settings["walled"] else os.fork()
+        if not settings["walled"]:
+            return os.fork()
+        return confine.fork_into_namespaces(network=settings["network"])
     except OSError as error:
         with socket.socket(fileno=os.dup(descriptors[1])) as status:
             status.send(f"fork: {error.strerror}".encode())
         return -1
 
 
-def live(descriptors: list[int], settings: dict[str, Any]) -> NoReturn:
+def live(descriptors: list[int], settings: dict[str, Any], serve: Serve) -> NoReturn:
     """Be the child that `descriptors` belong to. Never returns to the loop of the zygote."""
     status = socket.socket(fileno=descriptors[1])
     try:
-        _live(descriptors, status, settings)
+        _live(descriptors, status, settings, serve)
     except OSError as error:
         status.send(f"{error.filename or 'set-up'}: {error.strerror or error}"[:200].encode())
     finally:  # whatever was raised: this copy of the zygote must not go on as one
         os._exit(_FAILED)
 
 
-def _live(descriptors: list[int], status: socket.socket, settings: dict[str, Any]) -> None:
+def _live(descriptors: list[int], status: socket.socket, settings: dict[str, Any], serve: Serve) -> None:
     channel = socket.socket(fileno=descriptors[0])
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     prepared = frames.receive(channel)
@@ -80,10 +86,9 @@ def _live(descriptors: list[int], status: socket.socket, settings: dict[str, Any
     _libc.prctl(_SET_DUMPABLE, 1, 0, 0, 0)
     os.setsid()
     _own_chance()
-    sys.path[:0] = [wanted["work"], *wanted["path"]]
     os.environ.update(wanted["environment"])
     _filter(settings)
-    serving.serve(channel, wanted["work"])
+    serve(channel, wanted)
 
 
 def _streams(descriptors: list[int]) -> None:
@@ -95,7 +100,7 @@ def _streams(descriptors: list[int]) -> None:
 
 def _wall(package: str, settings: dict[str, Any]) -> None:
     """Put walls up around this process, the first of its namespaces, and give up every right."""
-    confine.mount_private(settings["tmp_bytes"])
+    confine.mount_private(settings["tmp_bytes"], settings["keep"])
     if package:
         told = _libc.mount(f"{PACKAGES}/{package}".encode(), DEPENDENCIES.encode(), None, _BIND, None)
         if told:
@@ -104,7 +109,8 @@ def _wall(package: str, settings: dict[str, Any]) -> None:
     hidden = [PACKAGES] if package else [PACKAGES, DEPENDENCIES]
     confine.hide([path for path in hidden if Path(path).is_dir()])
     confine.drop_capabilities()
-    confine.restrict_files(readable=["/"], writable=[path for path in _WRITABLE if Path(path).exists()])
+    writable = [path for path in (*_WRITABLE, *settings["writable"]) if Path(path).exists()]
+    confine.restrict_files(readable=["/"], writable=writable, network=settings["network"])
 
 
 def _filter(settings: dict[str, Any]) -> None:

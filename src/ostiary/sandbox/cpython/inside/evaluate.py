@@ -43,11 +43,11 @@ class Interpreter:
         """Run `code` in the globals of this interpreter. Whatever it raises is told, not raised."""
         linecache.cache[name] = (len(code), None, code.splitlines(keepends=True), name)
         sys.argv = [name]
-        value, error = attempt(lambda: self._evaluate(_parts(code, name)))
+        value, error = attempt(lambda: self._evaluate(parts_of(code, name)))
         if isinstance(error, SystemExit):
             return Outcome(leaving=_status(error.code))
         if error is not None:
-            return Outcome(fault=_fault(error, name))
+            return Outcome(fault=fault_of(error, name))
         if value is not None:
             self.names["_"] = value
         return Outcome(value)
@@ -70,7 +70,7 @@ class Interpreter:
         return value
 
 
-def _parts(code: str, name: str) -> list[CodeType]:
+def parts_of(code: str, name: str) -> list[CodeType]:
     """The statements, and the last expression apart from them, so that its value is had."""
     tree = ast.parse(code, name)
     allow = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
@@ -92,7 +92,8 @@ def _status(code: object) -> int:
     return 1
 
 
-def _fault(error: BaseException, name: str) -> dict[str, str]:
+def fault_of(error: BaseException, name: str) -> dict[str, str]:
+    """What was raised by the code called `name`, as fields of the record."""
     kind = type(error)
     own = "" if kind.__module__ in {"builtins", "__main__"} else f"{kind.__module__}."
     message, _ = attempt(lambda: show.clean(str(error), _MAX_MESSAGE))

@@ -17,21 +17,22 @@ from ostiary.sandbox.cpython.inside.evaluate import Interpreter, Outcome
 _OURS = "ostiary"
 
 
-def serve(channel: socket.socket, work: str) -> NoReturn:
-    """Say that all is ready, then answer job after job. `work` is the folder that code runs in."""
+def serve(channel: socket.socket, wanted: dict[str, Any]) -> NoReturn:
+    """Say that all is ready, then answer job after job. `wanted` names the folder that code runs in."""
+    work = wanted["work"]
+    sys.path[:0] = [work, *wanted["path"]]
     os.chdir(work)
-    _own_streams()
-    for name in [name for name in sys.modules if name.partition(".")[0] == _OURS]:
-        del sys.modules[name]
+    own_streams()
+    forget_ourselves()
     interpreter, outbox, me = Interpreter(), files.Outbox(work), os.getpid()
     frames.send(channel, {"ready": True})
     while (message := frames.receive(channel)) is not None:
         fields, body = message
         _prepare(interpreter, work, fields, body)
         outcome = interpreter.run(fields["code"], fields["name"])
-        _flush()
+        flush()
         if os.getpid() != me:
-            _leave_fork(outcome)
+            leave_fork(outcome)
         try:
             frames.send(channel, *_answer(outcome, outbox, fields))
         except OSError:  # the code closed the socket; how this process ends is its answer
@@ -41,7 +42,13 @@ def serve(channel: socket.socket, work: str) -> NoReturn:
     os._exit(0)
 
 
-def _own_streams() -> None:
+def forget_ourselves() -> None:
+    """Take our modules from those that code can import: it may bring some of the same name."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == _OURS]:
+        del sys.modules[name]
+
+
+def own_streams() -> None:
     """Unbuffered, so that what was printed before a kill has left the process."""
     sys.stdout = _text(1, "strict")
     sys.stderr = _text(2, "backslashreplace")
@@ -58,10 +65,10 @@ def _prepare(interpreter: Interpreter, work: str, fields: dict[str, Any], body: 
     files.standard_input(body[taken:])
     sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - as above
     interpreter.names.update(json.loads(fields["context"]))
-    _bound(fields["bounds"])
+    bound(fields["bounds"])
 
 
-def _bound(bounds: dict[str, int]) -> None:
+def bound(bounds: dict[str, int]) -> None:
     """Resource limits, for good; that of CPU time only softly, because a session's processes add up."""
     for name, most in bounds.items():
         kind = getattr(resource, f"RLIMIT_{name}")
@@ -74,7 +81,7 @@ def _bound(bounds: dict[str, int]) -> None:
             resource.setrlimit(kind, (least, least))
 
 
-def _flush() -> None:
+def flush() -> None:
     """What the code put in place of the streams may hold something back; they may be anything by now."""
     streams: list[Any] = [sys.stdout, sys.stderr]
     for stream in streams:
@@ -82,7 +89,7 @@ def _flush() -> None:
             stream.flush()
 
 
-def _leave_fork(outcome: Outcome) -> NoReturn:
+def leave_fork(outcome: Outcome) -> NoReturn:
     """The code forked, and this is the copy: it ends as a script would, and answers nobody."""
     if outcome.fault is not None:
         with contextlib.suppress(OSError, ValueError):
@@ -105,15 +112,19 @@ def _answer(outcome: Outcome, outbox: files.Outbox, fields: dict[str, Any]) -> t
     value = None
     if outcome.value is not None:
         value = {"text": show.as_text(outcome.value), "json": show.as_json(outcome.value)}
-    mine, others = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    seconds = mine.ru_utime + mine.ru_stime + others.ru_utime + others.ru_stime
     answer = {
         "value": value,
         "fault": outcome.fault,
         "leaving": outcome.leaving is not None,
         "artifacts": [{"name": name, "size": len(content)} for name, content in shown + left.files],
         "left_out": left_out + left.out,
-        "cpu_ms": round(seconds * 1000, 3),
-        "max_rss_kb": max(mine.ru_maxrss, others.ru_maxrss),
+        **used(),
     }
     return answer, b"".join(content for _, content in shown + left.files)
+
+
+def used() -> dict[str, Any]:
+    """What this process and those it waited for have taken so far."""
+    mine, others = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    seconds = mine.ru_utime + mine.ru_stime + others.ru_utime + others.ru_stime
+    return {"cpu_ms": round(seconds * 1000, 3), "max_rss_kb": max(mine.ru_maxrss, others.ru_maxrss)}

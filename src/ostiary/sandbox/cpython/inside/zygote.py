@@ -15,7 +15,7 @@ import socket
 import sys
 from typing import Any, Final, NoReturn
 
-from ostiary.sandbox.cpython.inside import child, frames
+from ostiary.sandbox.cpython.inside import child, frames, serving
 
 DESCRIPTORS: Final = 4
 """Of a child: its job socket, its status socket, its stdout, its stderr."""
@@ -27,16 +27,21 @@ def main(control: socket.socket, settings: dict[str, Any]) -> NoReturn:
     for name in settings["preload"]:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
+    frames.send(control, {"ready": True})
+    fork(control, settings, serving.serve)
+
+
+def fork(control: socket.socket, settings: dict[str, Any], serve: child.Serve) -> NoReturn:
+    """Fork a child for each byte, until the host closes the socket."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps
     gc.collect()
     gc.freeze()  # what is shared with the children stays shared
-    frames.send(control, {"ready": True})
     while True:
         byte, descriptors, _, _ = socket.recv_fds(control, 1, DESCRIPTORS)
         if not byte:
             os._exit(0)
         if len(descriptors) == DESCRIPTORS and child.spawn(descriptors, settings) == 0:
             control.close()
-            child.live(descriptors, settings)
+            child.live(descriptors, settings, serve)
         for descriptor in descriptors:
             os.close(descriptor)

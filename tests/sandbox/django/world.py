@@ -1,0 +1,159 @@
+"""The shop, an engine on it, and the loop that it runs on: for tests that are not coroutines themselves."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import uvloop
+
+from ostiary.sandbox.django.runner import DjangoRunner
+from ostiary.sandbox.django.settings import DjangoSettings
+from ostiary.sandbox.engine import Bounds, Engine
+from ostiary.sandbox.isolation.cache import cache_folder
+from ostiary.sandbox.isolation.probe import probe
+from ostiary.sandbox.isolation.walls import Level, Walls
+from ostiary.sandbox.limits import Limits
+from ostiary.sandbox.record import RunRecord
+from ostiary.sandbox.request import RunRequest
+from tests.needs import missing, needs_program
+
+T = TypeVar("T")
+WAIT_S = 5
+RUN_S = 15
+"""A run is bounded by its own limits; this is for a machine that does much else at the same time."""
+
+OPEN_S = 60
+"""A project loads in half a second; its interpreter's file system is copied once, which takes longer."""
+
+USER = 23_456
+"""Whose project it is where root runs the tests: root's own projects are run by a user who cannot write."""
+
+QUICK = Limits(wall_ms=10_000)
+SOURCE = Path(__file__).parent / "project"
+
+
+def manage(project: Path, *words: str, python: str = sys.executable, **more: str) -> str:
+    """What a command of manage.py prints."""
+    environ = {"PATH": os.defpath, "PYTHONDONTWRITEBYTECODE": "1", **more}
+    told = subprocess.run(
+        [python, "manage.py", *words],
+        cwd=project,
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert told.returncode == 0, told.stderr
+    return told.stdout
+
+
+def own(folder: Path) -> None:
+    """Give everything below to the user of the project, where that takes root."""
+    if os.geteuid() == 0:
+        for path in (folder, *folder.rglob("*")):
+            os.chown(path, USER, USER)
+
+
+@contextmanager
+def shop(*, database: bool = True) -> Iterator[Path]:
+    """A copy of the project, with its database filled; where every user can reach it."""
+    place = Path(tempfile.mkdtemp(prefix="ostiary-shop-"))
+    place.chmod(0o755)
+    project = place / "shop"
+    try:
+        shutil.copytree(SOURCE, project, ignore=shutil.ignore_patterns("__pycache__"))
+        if database:
+            manage(project, "migrate", "--verbosity=0")
+        own(project)
+        yield project
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def walls_for(level: Level) -> tuple[Walls, Path]:
+    """Walls of that level, and the folder of what is built once; skips where this machine has none."""
+    environ = {"PATH": os.environ["PATH"]}
+    if level == "strict":
+        environ["PATH"] = f"{needs_program('bwrap').parent}:{environ['PATH']}"
+    found = probe(environ)
+    if level == "strict" and found.lacking():
+        missing(f"strict isolation: {found.lacking()[0].sentence()}")
+    return Walls.decide(level, found), cache_folder(environ)
+
+
+class Shells:
+    """An engine on a project, and the loop it runs on."""
+
+    def __init__(self, engine: Engine, runner: DjangoRunner, loop: asyncio.AbstractEventLoop) -> None:
+        self.engine = engine
+        self.runner = runner
+        self.project = runner.settings.project
+        self.troubles: list[str] = []
+        self._loop = loop
+
+    def do(self, work: Coroutine[Any, Any, T], wait_s: float = RUN_S) -> T:
+        """The result of a coroutine that runs on the engine's loop."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(wait_s)
+
+    def run(self, code: str, *, owner: str = "ana", limits: Limits = QUICK, **more: Any) -> RunRecord:
+        """The record of some code."""
+        return self.do(self.engine.run(RunRequest(code=code, owner=owner, limits=limits, **more)))
+
+    def ask(self, do: str, *, session: str = "", **fields: Any) -> RunRecord:
+        """The record of a question."""
+        return self.run("", session=session, ask={"do": do, **fields})
+
+
+@contextmanager
+def shells(
+    project: Path,
+    level: Level = "strict",
+    *,
+    settings: str = "bookshop.settings",
+    bounds: Bounds | None = None,
+    environ: dict[str, str] | None = None,
+    warm: int = 1,
+    **more: Any,
+) -> Iterator[Shells]:
+    """An engine on the project that is closed afterwards."""
+    walls, cache = walls_for(level)
+    told = DjangoSettings(settings=settings, project=project, isolation=level, **more)
+    loop = uvloop.new_event_loop() if level == "strict" else asyncio.new_event_loop()  # both kinds are tried
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    count = itertools.count()
+    troubles: list[str] = []
+    try:
+        runner = DjangoRunner(told, walls, cache, environ or {}, warm=warm)
+        engine = Engine(
+            runner,
+            clock=lambda: time.time_ns() // 1000,
+            mint=lambda: f"run_{next(count)}",
+            bounds=bounds,
+            on_trouble=troubles.append,
+        )
+        made = Shells(engine, runner, loop)
+        made.troubles = troubles
+        try:
+            made.do(engine.open(), OPEN_S)
+            yield made
+        finally:
+            made.do(engine.close(), OPEN_S)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(WAIT_S)
+        loop.close()
+        walls.cells.close()
