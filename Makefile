@@ -56,11 +56,11 @@ bench: .venv/stamp-dev ## speed against nginx, haproxy and Python gateways, all 
 	@for gateways in 1 2; do $(MAKE) -s .venvs/gateways$$gateways/stamp || true; done
 	@{ command -v nginx && command -v haproxy; } >/dev/null || $(MAKE) -s .venvs/proxies/stamp || true
 	@$(MAKE) -s .venvs/programs/stamp-bubblewrap .venvs/containers/stamp || true
+	@$(MAKE) -s .venvs/django-peer/stamp || true
 	@$(BIN)/python -m benchmarks
 	@export PATH=$$PATH:$(CURDIR)/.venvs/programs/usr/bin; \
 	  $(BIN)/ostiary sandbox prepare >/dev/null && $(BIN)/ostiary sandbox prepare --engine pyodide >/dev/null || true; \
-	  $(BIN)/python -m benchmarks.execution; $(BIN)/python -m benchmarks.code; \
-	  $(BIN)/python -m benchmarks.containers
+	  for one in execution code containers django; do $(BIN)/python -m benchmarks.$$one; done
 
 fuzz: .venvs/fuzz/stamp ## look for faults in the parsers: SECONDS=60 for each, TARGET=name for one
 	@PYTHONPATH=.:src PYTHONDONTWRITEBYTECODE=1 .venvs/fuzz/bin/python -m tests.fuzz.run --seconds $(SECONDS) $(TARGET)
@@ -96,6 +96,11 @@ clean: ## remove environments and build results
 	@scripts/debian-programs.sh .venvs/programs $*
 	@touch $@
 
+# Django 6 wants a newer Python than everything else here.
+.venvs/django6/stamp: requirements/django6.lock
+	@OLDEST=12 scripts/make-environment.sh .venvs/django6 requirements/django6.lock
+	@touch $@
+
 # Pyodide as its engine pins it, for the tests of that engine.
 .venvs/pyodide/stamp: .venv/stamp-dev src/ostiary/sandbox/pyodide/fetch.py tests/tools/pyodide.py
 	@PYTHONPATH=. $(BIN)/python tests/tools/pyodide.py .venvs/pyodide
@@ -114,15 +119,24 @@ clean: ## remove environments and build results
 	@rm -rf $(@D) && scripts/containers.sh $(@D)
 	@touch $@
 
+# A server of PostgreSQL, with the libraries that not every system has.
+.venvs/postgres/stamp: scripts/debian-programs.sh
+	@scripts/debian-programs.sh .venvs/postgres postgresql-15 libpq5 libicu72 libxml2 libldap-2.5-0 \
+	  libsasl2-2 libgssapi-krb5-2 libkrb5-3 libk5crypto3 libkrb5support0 libkeyutils1 libcom-err2 liblz4-1 libzstd1
+	@touch $@
+
 tests/npm/node_modules/stamp: tests/npm/package.json tests/npm/package-lock.json .venv/stamp-dev
 	@cd tests/npm && ../../$(BIN)/python ../tools/node.py npm ci --ignore-scripts --silent
 	@touch $@
 
 # Programs the tests talk to. Without a network the tests that need one are skipped and say so; with
 # CI=true a missing one is a failure.
-PEERS := .venvs/mcp1/stamp .venvs/servers/stamp tests/npm/node_modules/stamp .venvs/pyodide/stamp .venvs/containers/stamp
+PEERS := .venvs/mcp1/stamp .venvs/servers/stamp tests/npm/node_modules/stamp .venvs/pyodide/stamp .venvs/containers/stamp .venvs/django6/stamp
 ifeq ($(shell command -v tinyproxy),)
 PEERS += .venvs/programs/stamp-tinyproxy-bin
+endif
+ifeq ($(wildcard /usr/lib/postgresql/*/bin/initdb),)
+PEERS += .venvs/postgres/stamp
 endif
 ifeq ($(shell command -v bwrap),)
 PEERS += .venvs/programs/stamp-bubblewrap

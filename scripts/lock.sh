@@ -3,8 +3,10 @@
 # business of the machine that installs them, what they are is ours.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-compile=(.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes
+compile=(.venv/bin/uv pip compile --quiet --universal --generate-hashes
   --no-emit-index-url --no-emit-find-links --no-header "$@")
+newer=("${compile[@]}" --python-version 3.12)
+compile+=(--python-version 3.11)
 
 "${compile[@]}" requirements/build.in --output-file requirements/build.lock
 # Both need `packaging`, and one environment holds both.
@@ -22,6 +24,9 @@ compile=(.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --ge
 # The Python gateways that `make bench` loads beside ours: two generations of the official SDK.
 "${compile[@]}" requirements/gateways1.in --output-file requirements/gateways1.lock
 "${compile[@]}" requirements/gateways2.in --output-file requirements/gateways2.lock
+# The line of Django that comes after the one in dev, and the server that `make bench` runs beside ours.
+"${newer[@]}" requirements/django6.in --output-file requirements/django6.lock
+"${compile[@]}" requirements/django-peer.in --output-file requirements/django-peer.lock
 
 # What code that nobody trusts may import: part of the program, since users fetch exactly these.
 "${compile[@]}" --no-build requirements/wheels.in --output-file src/ostiary/sandbox/packages/wheels.lock

@@ -58,6 +58,19 @@ def needs_shell(name: str) -> dict[str, str]:
     }
 
 
+def needs_postgres() -> tuple[Path, dict[str, str]]:
+    """The folder of PostgreSQL's server programs, installed or fetched, and the environment they need."""
+    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if installed:
+        return installed[-1].parent, {}
+    fetched = ROOT / ".venvs" / "postgres"
+    found = next(fetched.glob("usr/lib/postgresql/*/bin/initdb"), None)
+    if found is None:
+        missing("PostgreSQL is not installed; run `make .venvs/postgres/stamp`")
+    libraries = {str(path.parent) for path in fetched.glob("**/*-linux-gnu/*.so.*")}
+    return found.parent, {"LD_LIBRARY_PATH": ":".join(sorted(libraries))}
+
+
 def needs_bubblewrap() -> str:
     """A PATH on which `bwrap` is found, for `probe`."""
     return f"{needs_program('bwrap').parent}:{os.environ.get('PATH', os.defpath)}"

@@ -11,8 +11,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -68,19 +68,57 @@ def own(folder: Path) -> None:
 
 
 @contextmanager
-def shop(*, database: bool = True) -> Iterator[Path]:
-    """A copy of the project, with its database filled; where every user can reach it."""
+def _place() -> Iterator[Path]:
+    """An empty folder that every user can reach, unlike those of pytest."""
     place = Path(tempfile.mkdtemp(prefix="ostiary-shop-"))
     place.chmod(0o755)
-    project = place / "shop"
     try:
+        yield place
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+@contextmanager
+def filled(*, database: bool = True) -> Iterator[Path]:
+    """A shop with books in its database."""
+    with _place() as place:
+        project = place / "shop"
         shutil.copytree(SOURCE, project, ignore=shutil.ignore_patterns("__pycache__"))
         if database:
             manage(project, "migrate", "--verbosity=0")
         own(project)
         yield project
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
+
+
+@contextmanager
+def copied(template: Path) -> Iterator[Path]:
+    """The same once more."""
+    with _place() as place:
+        project = shutil.copytree(template, place / "shop")
+        own(project)
+        yield project
+
+
+def family() -> set[int]:
+    """The processes below this one that have not ended."""
+    found: set[int] = set()
+    left = [os.getpid()]
+    while left:
+        pid = left.pop()
+        for task in Path(f"/proc/{pid}/task").glob("*/children"):
+            with suppress(OSError):
+                below = [int(word) for word in task.read_text().split()]
+                left += below
+                found |= {one for one in below if " Z " not in Path(f"/proc/{one}/stat").read_text()}
+    return found
+
+
+def until(holds: Callable[[], bool], what: str, wait_s: float = WAIT_S) -> None:
+    """Wait until something is so."""
+    deadline = time.monotonic() + wait_s
+    while not holds():
+        assert time.monotonic() < deadline, what
+        os.sched_yield()
 
 
 def walls_for(level: Level) -> tuple[Walls, Path]:
@@ -111,6 +149,14 @@ class Shells:
     def run(self, code: str, *, owner: str = "ana", limits: Limits = QUICK, **more: Any) -> RunRecord:
         """The record of some code."""
         return self.do(self.engine.run(RunRequest(code=code, owner=owner, limits=limits, **more)))
+
+    def close(self, session: str, owner: str = "ana") -> bool:
+        """Close a session; whether there was one."""
+
+        async def close() -> bool:
+            return self.engine.close_session(owner, session)
+
+        return self.do(close())
 
     def ask(self, do: str, *, session: str = "", **fields: Any) -> RunRecord:
         """The record of a question."""

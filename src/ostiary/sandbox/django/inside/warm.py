@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import site
 import socket
 import sys
 import threading
@@ -64,6 +65,8 @@ def _become(told: dict[str, Any]) -> None:
     sys.path[:] = [*told["front"], *sys.path, *told["path"]]
     for name, value in told["facts"].items():
         setattr(sys, name, value)
+    site.setquit()
+    site.sethelper()
     about.PACKAGES[:] = told["packages"]
     for folder in told["packages"]:
         for file in sorted(Path(folder).glob("*.pth")):

@@ -1,0 +1,67 @@
+"""One filled shop for each process of tests, one engine on it for each file, and one PostgreSQL for all."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.needs import needs_environment
+from tests.sandbox.django.world import Shells, copied, filled, shells
+from tests.tools.postgres import Postgres, postgres
+
+LINES = ("5.2", "6.0")
+
+
+@pytest.fixture(scope="session")
+def template() -> Iterator[Path]:
+    """A filled shop that is only copied."""
+    with filled() as project:
+        yield project
+
+
+@pytest.fixture
+def project(template: Path) -> Iterator[Path]:
+    """A shop of a test's own."""
+    with copied(template) as project:
+        yield project
+
+
+@pytest.fixture(scope="module")
+def common(template: Path) -> Iterator[Path]:
+    """A shop for all tests of a file: they write nothing that another one reads."""
+    with copied(template) as project:
+        yield project
+
+
+@pytest.fixture(scope="module", params=LINES)
+def any_line(request: pytest.FixtureRequest, common: Path) -> Iterator[Shells]:
+    """Behind walls, on each line of Django: the newer one on an interpreter of its own."""
+    python = "" if request.param == LINES[0] else str(needs_environment("django6"))
+    with shells(common, python=python) as made:
+        assert made.runner.version.startswith(f"Django {request.param}")
+        yield made
+
+
+@pytest.fixture(scope="module")
+def walled(common: Path) -> Iterator[Shells]:
+    """Behind walls."""
+    with shells(common) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Postgres]:
+    """PostgreSQL, with a filled shop as the template of others and two users beside its own."""
+    with postgres() as running:
+        yield running
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_compiled_files() -> Iterator[None]:
+    """What tests compile in the project's source would be copied with it."""
+    yield
+    for folder in (Path(__file__).parent / "project").rglob("__pycache__"):
+        shutil.rmtree(folder, ignore_errors=True)
