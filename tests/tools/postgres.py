@@ -100,7 +100,12 @@ def _start(folder: Path) -> None:
     }  # fmt: skip
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen(
-            [programs / "postgres", "-D", folder / "data", *(f"--{key}={one}" for key, one in options.items())],
+            [
+                programs / "postgres",
+                "-D",
+                folder / "data",
+                *(f"--{key}={one}" for key, one in options.items()),
+            ],
             env=environ,
             stdin=subprocess.DEVNULL,
             stdout=log,

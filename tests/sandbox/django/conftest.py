@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.needs import needs_environment
-from tests.sandbox.django.world import Shells, copied, filled, shells
+from tests.sandbox.django.world import Shells, copied, filled, shells, stock_of
 from tests.tools.postgres import Postgres, postgres
 
 LINES = ("5.2", "6.0")
@@ -57,6 +57,12 @@ def server() -> Iterator[Postgres]:
     """PostgreSQL, with a filled shop as the template of others and two users beside its own."""
     with postgres() as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def stocked(server: Postgres, common: Path) -> dict[str, str]:
+    """A database of PostgreSQL with the shop in it, as variables; `keeper` owns it, `reader` may read."""
+    return stock_of(server, common)
 
 
 @pytest.fixture(autouse=True, scope="session")

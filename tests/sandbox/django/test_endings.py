@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
 from ostiary.sandbox.limits import MIB, Limits
 from ostiary.sandbox.request import RunRequest
-from tests.sandbox.django.world import WAIT_S, Shells, family, until
+from ostiary.sandbox.run import Underway
+from tests.sandbox.django.world import WAIT_S, Shells, until
 
 SHORT = Limits(wall_ms=300)
 """For code that never ends by itself."""
@@ -52,8 +55,15 @@ def test_a_process_that_dies_is_told_within_a_second_and_the_next_call_works(
 LONG = {
     "loop": "while True: pass",
     "sleep": "import time; time.sleep(60)",
-    "database": "from django.db import connection\nwith connection.cursor() as c:\n    while True: c.execute('SELECT 1')",
-    "join": "import threading, time\nt = threading.Thread(target=time.sleep, args=(60,), daemon=True); t.start(); t.join()",
+    "database": (
+        "from django.db import connection\n"
+        "with connection.cursor() as c:\n"
+        "    while True: c.execute('SELECT 1')"
+    ),
+    "join": (
+        "import threading, time\n"
+        "t = threading.Thread(target=time.sleep, args=(60,), daemon=True); t.start(); t.join()"
+    ),
     "program": "import subprocess; subprocess.run(['sleep', '60'])",
     "awaits": "import asyncio; await asyncio.sleep(60)",
     "loop that awaits nothing": "async def f():\n    while True: pass\nawait f()",
@@ -72,15 +82,22 @@ def test_code_whose_time_is_up_is_ended_and_its_names_are_kept(
     assert "300 ms" in told.error.message
     assert told.stdout.shown == "before\n"
     assert not told.session_lost
-    assert walled.run("x + y", session=session).result.json == "42"
-    assert walled.run("import asyncio; await asyncio.sleep(0, 7)", session=session).result.json == "7"
+    assert walled.run("x + y", session=session).json == "42"
+    assert walled.run("import asyncio; await asyncio.sleep(0, 7)", session=session).json == "7"
 
 
 STUBBORN = {
     "caught": "import time\nwhile True:\n    try: time.sleep(60)\n    except BaseException: pass",
     "ignored": "import signal\nsignal.signal(signal.SIGALRM, signal.SIG_IGN)\nwhile True: pass",
     "in C": "sum(iter(int, 1))",
-    "caught while awaiting": "import asyncio\nasync def f():\n    while True:\n        try: await asyncio.sleep(60)\n        except BaseException: pass\nawait f()",
+    "caught while awaiting": (
+        "import asyncio\n"
+        "async def f():\n"
+        "    while True:\n"
+        "        try: await asyncio.sleep(60)\n"
+        "        except BaseException: pass\n"
+        "await f()"
+    ),
 }
 
 
@@ -110,8 +127,11 @@ def test_a_cell_that_ran_out_of_time_in_a_transaction_leaves_none(walled: Shells
         "with transaction.atomic():\n    Tag.objects.create(word='half')\n    while True: pass"
     )
     assert walled.run(code, session=session, limits=SHORT).status == "timeout"
-    code = "from django.db import connection\n[connection.in_atomic_block, Tag.objects.filter(word='half').count()]"
-    assert walled.run(code, session=session).result.json == "[false, 0]"
+    code = (
+        "from django.db import connection\n"
+        "[connection.in_atomic_block, Tag.objects.filter(word='half').count()]"
+    )
+    assert walled.run(code, session=session).json == "[false, 0]"
 
 
 def test_a_process_that_ends_between_two_runs_is_told_by_the_next(walled: Shells, session: str) -> None:
@@ -119,21 +139,37 @@ def test_a_process_that_ends_between_two_runs_is_told_by_the_next(walled: Shells
     walled.run(code, session=session)
 
     def gone() -> bool:
-        return walled.run("'x' in globals()", session=session).result.json == "false"
+        return walled.run("'x' in globals()", session=session).json == "false"
 
     until(gone, "the process did not end")
 
 
-def test_cancelling_kills_everything_of_a_run(walled: Shells, session: str) -> None:
-    before = family()
+NAP = "61.375"
+"""Seconds that nobody else sleeps: how its processes are found."""
+
+
+def napping() -> int:
+    """How many of the programs still run that code started."""
+    found = 0
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            found += NAP.encode() in file.read_bytes().split(b"\0")
+    return found
+
+
+def test_cancelling_kills_everything_that_a_run_has_started(walled: Shells, session: str) -> None:
     code = (
-        "import os, subprocess\np = subprocess.Popen(['sh', '-c', 'sleep 60 & sleep 60'], start_new_session=True)\n"
-        "if os.fork() == 0: os.setsid()\nprint('up', flush=True)\nwhile True: pass"
+        "import os, subprocess\n"
+        f"subprocess.Popen(['sh', '-c', 'sleep {NAP} & exec sleep {NAP}'], start_new_session=True)\n"
+        f"if os.fork() == 0:\n    os.setsid()\n    os.execvp('sleep', ['sleep', '{NAP}'])\n"
+        "print('up', flush=True)\n"
+        "while True: pass"
     )
 
     async def cancelled() -> str:
         run_id = walled.engine.start(RunRequest(code=code, owner="ana", session=session))
-        while not getattr(walled.engine.status("ana", run_id), "stdout").shown:  # noqa: B009
+        await printed(walled, run_id)
+        while napping() < 3:
             await asyncio.sleep(0)
         assert walled.engine.cancel("ana", run_id)
         record = await walled.engine.ended("ana", run_id)
@@ -142,38 +178,25 @@ def test_cancelling_kills_everything_of_a_run(walled: Shells, session: str) -> N
         return record.status
 
     assert walled.do(cancelled()) == "cancelled"
-    until(lambda: not family() - before - family_of_warm(walled, before), "something goes on")
+    until(lambda: napping() == 0, "something goes on")
 
 
-def family_of_warm(walled: Shells, before: set[int]) -> set[int]:
-    """What runs for the next ones: nothing of it was started by code."""
-    return {pid for pid in family() - before if b"sleep" not in _line(pid) and _idle(pid)}
-
-
-def _line(pid: int) -> bytes:
-    try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            return file.read()
-    except OSError:
-        return b""
-
-
-def _idle(pid: int) -> bool:
-    """Whether it waits: code that loops does not."""
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] != "R"
-    except OSError:
-        return True
+async def printed(walled: Shells, run_id: str) -> None:
+    """Wait until a run has printed something."""
+    async with asyncio.timeout(WAIT_S):
+        while True:
+            told = walled.engine.status("ana", run_id)
+            assert isinstance(told, Underway)
+            if told.stdout.shown:
+                return
+            await asyncio.sleep(0)
 
 
 def test_closing_a_session_ends_what_runs_in_it(walled: Shells, session: str) -> None:
     async def closed() -> str:
-        run_id = walled.engine.start(
-            RunRequest(code="print(1, flush=True)\nwhile True: pass", owner="ana", session=session)
-        )
-        while not getattr(walled.engine.status("ana", run_id), "stdout").shown:  # noqa: B009
-            await asyncio.sleep(0)
+        code = "print(1, flush=True)\nwhile True: pass"
+        run_id = walled.engine.start(RunRequest(code=code, owner="ana", session=session))
+        await printed(walled, run_id)
         assert walled.engine.close_session("ana", session)
         record = await walled.engine.ended("ana", run_id)
         assert record is not None

@@ -25,9 +25,10 @@ from ostiary.sandbox.isolation.cache import cache_folder
 from ostiary.sandbox.isolation.probe import probe
 from ostiary.sandbox.isolation.walls import Level, Walls
 from ostiary.sandbox.limits import Limits
-from ostiary.sandbox.record import RunRecord
+from ostiary.sandbox.record import Fault, RunRecord, Value
 from ostiary.sandbox.request import RunRequest
 from tests.needs import missing, needs_program
+from tests.tools.postgres import Postgres
 
 T = TypeVar("T")
 WAIT_S = 5
@@ -99,6 +100,30 @@ def copied(template: Path) -> Iterator[Path]:
         yield project
 
 
+GRANTS = (
+    "GRANT CONNECT ON DATABASE {database} TO reader",
+    "GRANT USAGE ON SCHEMA public TO reader",
+    "GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader",
+)
+"""What the how-to says; `reader` is a role that may log in, and nothing else."""
+
+
+def stock_of(server: Postgres, project: Path) -> dict[str, str]:
+    """A database with the shop in it: the variables that lead there, for its owner."""
+    for role in ("keeper", "reader"):
+        server.sql(f"DO $$ BEGIN CREATE ROLE {role} LOGIN; EXCEPTION WHEN duplicate_object THEN END $$")
+    name = server.database(owner="keeper")
+    found = {
+        "BOOKSHOP_DB_NAME": name,
+        "BOOKSHOP_DB_HOST": server.host,
+        "BOOKSHOP_DB_PORT": str(server.port),
+        "BOOKSHOP_DB_USER": "keeper",
+    }
+    manage(project, "migrate", "--verbosity=0", "--settings=bookshop.postgresql", **found)
+    server.sql(*(one.format(database=name) for one in GRANTS), database=name)
+    return found
+
+
 def family() -> set[int]:
     """The processes below this one that have not ended."""
     found: set[int] = set()
@@ -132,6 +157,37 @@ def walls_for(level: Level) -> tuple[Walls, Path]:
     return Walls.decide(level, found), cache_folder(environ)
 
 
+class Told:
+    """A record whose value and fault are read as if they were there: where they are not, the test fails."""
+
+    def __init__(self, record: RunRecord) -> None:
+        self.record = record
+        self.status = record.status
+        self.stdout = record.stdout
+        self.stderr = record.stderr
+        self.notes = record.notes
+        self.session_lost = record.session_lost
+        self.isolation = record.isolation
+
+    @property
+    def result(self) -> Value:
+        """The value."""
+        assert self.record.result is not None, self.record
+        return self.record.result
+
+    @property
+    def json(self) -> str:
+        """Its JSON text."""
+        assert self.result.json is not None, self.record
+        return self.result.json
+
+    @property
+    def error(self) -> Fault:
+        """The fault."""
+        assert self.record.error is not None, self.record
+        return self.record.error
+
+
 class Shells:
     """An engine on a project, and the loop it runs on."""
 
@@ -146,9 +202,9 @@ class Shells:
         """The result of a coroutine that runs on the engine's loop."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(wait_s)
 
-    def run(self, code: str, *, owner: str = "ana", limits: Limits = QUICK, **more: Any) -> RunRecord:
+    def run(self, code: str, *, owner: str = "ana", limits: Limits = QUICK, **more: Any) -> Told:
         """The record of some code."""
-        return self.do(self.engine.run(RunRequest(code=code, owner=owner, limits=limits, **more)))
+        return Told(self.do(self.engine.run(RunRequest(code=code, owner=owner, limits=limits, **more))))
 
     def close(self, session: str, owner: str = "ana") -> bool:
         """Close a session; whether there was one."""
@@ -158,7 +214,7 @@ class Shells:
 
         return self.do(close())
 
-    def ask(self, do: str, *, session: str = "", **fields: Any) -> RunRecord:
+    def ask(self, do: str, *, session: str = "", **fields: Any) -> Told:
         """The record of a question."""
         return self.run("", session=session, ask={"do": do, **fields})
 

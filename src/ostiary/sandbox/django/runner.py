@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import sys
 import tempfile
@@ -89,6 +90,11 @@ class DjangoRunner:
                 await pool.reopen()
                 facts = self._facts(pool)
         self.version = f"Django {facts.django} (Python {'.'.join(map(str, python.version))})"
+        if os.geteuid() == 0 and owner is None and project.writable:
+            on_trouble(
+                f"{project.folder} belongs to root: its shells run as another user, who cannot write there"
+                " (chown it to a user of its own)"
+            )
         if facts.threads > 1:
             on_trouble(
                 f"the project starts {facts.threads - 1} threads when it loads; shells do not have them"

@@ -33,6 +33,8 @@ _SQLITE = "django.db.backends.sqlite3"
 class ReadOnlyError(Exception):
     """A write was refused, because this shell is read-only."""
 
+    __module__ = "ostiary"
+
 
 class Guard:
     """One of the modes `""`, `read-only` and `rollback`, put up once before the first fork."""

@@ -1,0 +1,45 @@
+"""Many sessions, one after another: nothing of them is left."""
+
+from __future__ import annotations
+
+import resource
+from pathlib import Path
+
+from tests.sandbox.django.world import family, shells, until
+from tests.tools.postgres import Postgres
+
+SESSIONS = 200
+FIRST = 40
+"""After these everything that is made once has been made."""
+
+MOST_GROWN = 8 << 10
+"""KiB by which this process may have grown with the rest of them."""
+
+
+def descriptors() -> int:
+    """How many this process has open."""
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def resident() -> int:
+    """KiB of memory that this process has now."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() // 1024
+
+
+def test_two_hundred_sessions_leave_no_process_no_connection_no_descriptor_and_no_memory(
+    common: Path, stocked: dict[str, str], server: Postgres
+) -> None:
+    before = family()
+    with shells(common, settings="bookshop.postgresql", environment=tuple(stocked), environ=stocked) as shop:
+        counts: list[tuple[int, int]] = []
+        for number in range(SESSIONS):
+            told = shop.run("from shop.models import Book; Book.objects.count()", session=f"s{number}")
+            assert told.json == "3"
+            assert shop.close(f"s{number}")
+            if number == FIRST:
+                counts.append((descriptors(), resident()))
+        until(lambda: server.connections == 0, "connections are left")
+        until(lambda: descriptors() <= counts[0][0], "descriptors are left")
+        assert resident() - counts[0][1] < MOST_GROWN
+        assert shop.troubles == []
+    until(lambda: family() <= before, "processes are left")
