@@ -7,6 +7,7 @@
   `isolation`   what this machine offers, and starting a program behind it
   `cpython`     a warm interpreter that forks a walled-off child for each run
   `pyodide`     CPython in WebAssembly, inside the same walls
+  `django`      a project that is loaded once, and a child of it for each session or run
   `packages`    PEP 723 and requirements: resolved apart from the run, wheels only, cached
   `egress`      an allow-list proxy, for resolvers and where a policy grants a run some hosts
 

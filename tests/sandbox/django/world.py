@@ -111,7 +111,8 @@ GRANTS = (
 def stock_of(server: Postgres, project: Path) -> dict[str, str]:
     """A database with the shop in it: the variables that lead there, for its owner."""
     for role in ("keeper", "reader"):
-        server.sql(f"DO $$ BEGIN CREATE ROLE {role} LOGIN; EXCEPTION WHEN duplicate_object THEN END $$")
+        made = f"CREATE ROLE {role} LOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN"
+        server.sql(f"DO $$ BEGIN {made} END $$")
     name = server.database(owner="keeper")
     found = {
         "BOOKSHOP_DB_NAME": name,

@@ -115,7 +115,8 @@ def checked(told: DjangoSettings) -> DjangoSettings:
     for one in paths:
         if not Path(one).is_dir():
             raise CallerFault(f"there is no folder {one} to import from")
-    return msgspec.structs.replace(told, project=project, pythonpath=paths)
+    python = told.python and str(Path(told.python).expanduser().absolute())  # a link to it is another one
+    return msgspec.structs.replace(told, project=project, pythonpath=paths, python=python)
 
 
 def user_of(project: Path) -> int | None:
