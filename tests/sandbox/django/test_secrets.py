@@ -42,6 +42,8 @@ def shop(common: Path) -> Iterator[Shells]:
     ],
 )
 def test_a_secret_is_masked_wherever_code_shows_it(shop: Shells, code: str) -> None:
+    if "subprocess" in code:
+        shop.needs_processes()
     told = shop.run(code)
     whole = json.dumps(told.record.summary())
     for form in (KEY, json.dumps(KEY)[1:-1], repr(KEY)[1:-1]):

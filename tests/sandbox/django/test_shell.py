@@ -100,6 +100,7 @@ def test_reading_input_is_the_end_of_it(shell: Shells) -> None:
 
 
 def test_what_a_program_writes_is_captured(shell: Shells) -> None:
+    shell.needs_processes()
     told = shell.run("import os, sys\nos.system('echo out; echo err >&2')\nprint('mine', file=sys.stderr)")
     assert told.stdout.shown == "out\n"
     assert told.stderr.shown == "err\nmine\n"

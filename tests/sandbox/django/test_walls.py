@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,7 @@ from ostiary.sandbox.isolation.probe import probe
 from ostiary.sandbox.isolation.walls import Level, Walls
 from ostiary.sandbox.limits import Limits
 from tests.needs import needs_root
-from tests.sandbox.django.world import Shells, copied, shells, walls_for
+from tests.sandbox.django.world import Shells, copied, own, shells, walls_for
 from tests.tools.postgres import Postgres
 
 GONE = "import os; [one for one in {paths!r} if os.path.lexists(one)]"
@@ -56,6 +59,7 @@ def test_two_runs_and_two_sessions_share_no_temporary_file(walled: Shells) -> No
 
 
 def test_no_process_is_seen_but_its_own(walled: Shells) -> None:
+    walled.needs_processes()
     walled.run("import subprocess; p = subprocess.Popen(['sleep', '30'])", session="one")
     code = "import glob; sorted(open(p).read() for p in glob.glob('/proc/[0-9]*/comm'))"
     assert "sleep" in walled.run(code, session="one").result.text
@@ -69,6 +73,7 @@ def test_there_is_no_network(walled: Shells) -> None:
 
 
 def test_programs_and_the_projects_own_python_can_be_started(walled: Shells) -> None:
+    walled.needs_processes()
     code = "import subprocess, sys; subprocess.run([sys.executable, 'manage.py', 'check'], check=True)"
     assert "no issues" in walled.run(code).stdout.shown
 
@@ -202,6 +207,19 @@ def test_a_project_that_its_user_cannot_reach_is_refused_with_the_folder_that_is
 
 
 # --- interpreters ---------------------------------------------------------------------------------
+
+
+def test_an_environment_within_the_project_is_used_and_cannot_be_written(project: Path) -> None:
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", project / ".venv"], check=True, timeout=60)
+    packages = next(project.glob(".venv/lib/python*/site-packages"))
+    here = next(one for one in map(Path, sys.path) if (one / "django").is_dir())
+    (packages / "beside.pth").write_text(f"{here}\nimport sys; sys.marked = 5\n")
+    own(project / ".venv")
+    with shells(project, python=str(project / ".venv/bin/python")) as shop:
+        told = shop.run("import sys; sys.marked, sys.prefix, sys.executable")
+        assert json.loads(told.json) == [5, f"{project}/.venv", f"{project}/.venv/bin/python"]
+        assert shop.run(f"open('{packages}/new', 'w')").error.type == "OSError"
+        assert shop.run("open('new', 'w').close()").status == "success"
 
 
 def test_settings_that_do_not_load_are_told_with_their_line(project: Path) -> None:

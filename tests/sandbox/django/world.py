@@ -192,12 +192,20 @@ class Told:
 class Shells:
     """An engine on a project, and the loop it runs on."""
 
-    def __init__(self, engine: Engine, runner: DjangoRunner, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, engine: Engine, runner: DjangoRunner, loop: asyncio.AbstractEventLoop, *, bounded: bool
+    ) -> None:
         self.engine = engine
         self.runner = runner
         self.project = runner.settings.project
         self.troubles: list[str] = []
+        self.bounded = bounded
         self._loop = loop
+
+    def needs_processes(self) -> None:
+        """Code starts programs only where a cgroup bounds them; skips elsewhere."""
+        if not self.bounded:
+            missing("cgroups, without which code starts no programs")
 
     def do(self, work: Coroutine[Any, Any, T], wait_s: float = RUN_S) -> T:
         """The result of a coroutine that runs on the engine's loop."""
@@ -248,7 +256,7 @@ def shells(
             bounds=bounds,
             on_trouble=troubles.append,
         )
-        made = Shells(engine, runner, loop)
+        made = Shells(engine, runner, loop, bounded=walls.bounded or not walls.filtered)
         made.troubles = troubles
         try:
             made.do(engine.open(), OPEN_S)
