@@ -52,14 +52,9 @@ class Postgres:
         self.sql(f"CREATE DATABASE {name} TEMPLATE {template} OWNER {owner}")
         return name
 
-    @property
-    def connections(self) -> int:
-        """How many clients are connected, without the one that asks."""
-        told = self.sql(
-            "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"
-            " AND pid <> pg_backend_pid()"
-        )
-        return told[0][0]
+    def connections(self, database: str) -> int:
+        """How many clients are connected to a database."""
+        return self.sql(f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}'")[0][0]
 
 
 def _user() -> dict[str, Any]:

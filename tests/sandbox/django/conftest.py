@@ -59,10 +59,16 @@ def server() -> Iterator[Postgres]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def stock(server: Postgres, template: Path) -> dict[str, str]:
+    """A database with the shop in it that is only copied."""
+    return stock_of(server, template)
+
+
 @pytest.fixture(scope="module")
-def stocked(server: Postgres, common: Path) -> dict[str, str]:
+def stocked(server: Postgres, stock: dict[str, str]) -> dict[str, str]:
     """A database of PostgreSQL with the shop in it, as variables; `keeper` owns it, `reader` may read."""
-    return stock_of(server, common)
+    return stock | {"BOOKSHOP_DB_NAME": server.database(stock["BOOKSHOP_DB_NAME"], "keeper")}
 
 
 @pytest.fixture(autouse=True, scope="session")

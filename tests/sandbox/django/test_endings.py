@@ -144,7 +144,8 @@ def test_a_process_that_ends_between_two_runs_is_told_by_the_next(walled: Shells
     walled.run(code, session=session)
 
     def gone() -> bool:
-        return walled.run("'x' in globals()", session=session).json == "false"
+        told = walled.run("'x' in globals()", session=session)
+        return told.status == "success" and told.json == "false"
 
     until(gone, "the process did not end")
 

@@ -38,7 +38,8 @@ def test_two_hundred_sessions_leave_no_process_no_connection_no_descriptor_and_n
             assert shop.close(f"s{number}")
             if number == FIRST:
                 counts.append((descriptors(), resident()))
-        until(lambda: server.connections == 0, "connections are left")
+        name = stocked["BOOKSHOP_DB_NAME"]
+        until(lambda: server.connections(name) == 0, "connections are left")
         until(lambda: descriptors() <= counts[0][0], "descriptors are left")
         assert resident() - counts[0][1] < MOST_GROWN
         assert shop.troubles == []
