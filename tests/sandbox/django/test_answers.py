@@ -27,7 +27,9 @@ def test_the_project_says_which_python_and_which_django_it_is(any_line: Shells) 
     assert told["python"]["platform"] == sys.platform
     assert told["python"]["prefix"] != told["python"]["base_prefix"]
     assert told["python"]["executable"].startswith(told["python"]["prefix"])
-    assert str(any_line.project) in told["python"]["path"]
+    assert told["python"]["path"][0] == str(any_line.project)
+    version = ".".join(map(str, told["python"]["version_info"][:2]))
+    assert f"{told['python']['base_prefix']}/lib/python{version}" in told["python"]["path"]
     assert told["django"]["apps"][-1] == "shop"
     assert told["django"]["auth_user_model"] == "django.contrib.auth.models.User"
     assert told["django"]["base_dir"] == str(any_line.project)

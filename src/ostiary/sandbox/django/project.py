@@ -74,6 +74,7 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
         return {
             "project": self.folder,
             "front": front,
+            "library": [one for one in python.path if one not in python.added],
             "path": [one for one in python.added if one not in front],
             "packages": [one for one in python.packages if Path(one).is_dir()],
             "facts": python.facts,

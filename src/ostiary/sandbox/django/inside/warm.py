@@ -62,7 +62,9 @@ def _load(told: dict[str, Any]) -> shell.Loaded:
 
 def _become(told: dict[str, Any]) -> None:
     """Be the project's interpreter: its paths, its packages and what those want done at a start."""
-    sys.path[:] = [*told["front"], *sys.path, *told["path"]]
+    library = told["library"]  # by its own name where that leads to it, which without walls it may not
+    there = any(os.access(f"{path}/os.py", os.R_OK) for path in library)
+    sys.path[:] = [*told["front"], *(library if there else sys.path), *told["path"]]
     for name, value in told["facts"].items():
         setattr(sys, name, value)
     site.setquit()
