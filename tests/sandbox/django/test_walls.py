@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +20,7 @@ from ostiary.sandbox.isolation.probe import probe
 from ostiary.sandbox.isolation.walls import Level, Walls
 from ostiary.sandbox.limits import Limits
 from tests.needs import needs_root
-from tests.sandbox.django.world import Shells, copied, own, shells, walls_for
+from tests.sandbox.django.world import USER, Shells, copied, shells, walls_for
 from tests.tools.postgres import Postgres
 
 GONE = "import os; [one for one in {paths!r} if os.path.lexists(one)]"
@@ -183,7 +184,7 @@ def test_a_project_of_roots_can_be_read_and_not_written(template: Path) -> None:
     needs_root("own the project")
     with copied(template) as project:
         for path in (project, *project.rglob("*")):
-            os.chown(path, 0, 0)
+            os.chown(path, 0, 0, follow_symlinks=False)
         with shells(project) as shop:
             assert "belongs to root" in shop.troubles[0]
             assert shop.run("from shop.models import Book; Book.objects.count()").json == "3"
@@ -214,7 +215,6 @@ def test_an_environment_within_the_project_is_used_and_cannot_be_written(project
     packages = next(project.glob(".venv/lib/python*/site-packages"))
     here = next(one for one in map(Path, sys.path) if (one / "django").is_dir())
     (packages / "beside.pth").write_text(f"{here}\nimport sys; sys.marked = 5\n")
-    own(project / ".venv")
     with shells(project, python=str(project / ".venv/bin/python")) as shop:
         told = shop.run("import sys; sys.marked, sys.prefix, sys.executable")
         assert json.loads(told.json) == [5, f"{project}/.venv", f"{project}/.venv/bin/python"]
@@ -228,6 +228,24 @@ def test_settings_that_do_not_load_are_told_with_their_line(project: Path) -> No
         pass
     assert "does not load: KeyError: 'NOT_GIVEN'" in told.value.message
     assert told.value.hint == f"{project}/bookshop/settings.py, line 2"
+
+
+def test_root_does_not_run_a_program_of_somebody_elses(project: Path) -> None:
+    needs_root("run what belongs to others")
+    mine = project / "python"
+    shutil.copy(Path("/usr/bin/python3").resolve(), mine)
+    os.chown(mine, USER, USER)
+    with pytest.raises(CallerFault, match=f"it belongs to user {USER}"), shells(project, python=str(mine)):
+        pass
+
+
+def test_threads_that_a_project_starts_are_told_and_not_forked(project: Path) -> None:
+    settings = project / "bookshop/settings.py"
+    thread = "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+    settings.write_text(settings.read_text() + thread)
+    with shells(project) as shop:
+        assert "starts threads when it loads (1)" in shop.troubles[0]
+        assert shop.run("import threading; threading.active_count()").json == "1"
 
 
 def test_an_interpreter_without_django_is_told(project: Path) -> None:

@@ -65,7 +65,7 @@ def own(folder: Path) -> None:
     """Give everything below to the user of the project, where that takes root."""
     if os.geteuid() == 0:
         for path in (folder, *folder.rglob("*")):
-            os.chown(path, USER, USER)
+            os.chown(path, USER, USER, follow_symlinks=False)
 
 
 @contextmanager

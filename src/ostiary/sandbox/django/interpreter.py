@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from ostiary.errors import CallerFault, GatewayFault
+from ostiary.sandbox.isolation.bubblewrap import Identity
 
 OLDEST: Final = (3, 11)
 
@@ -53,9 +54,30 @@ class Python(msgspec.Struct, frozen=True):
         }
 
 
+def _owner_of(python: Path) -> Identity:
+    uid = python.parent.stat().st_uid if os.geteuid() == 0 else 0
+    return {"user": uid, "group": uid, "extra_groups": []} if uid else {}
+
+
+def program_of(python: Python) -> Path:
+    """The program that the environment stands on. Raises CallerFault for root, if it is somebody else's."""
+    program = Path(python.executable).resolve()
+    owner = program.stat().st_uid
+    if os.geteuid() == 0 and owner != 0:
+        raise CallerFault(
+            f"root does not run {program}: it belongs to user {owner}",
+            hint="start ostiary as that user, or name an interpreter of the system's with --python",
+        )
+    return program
+
+
 def ask(python: Path) -> Python:
-    """Start it once and ask. Takes some 50 ms. Raises CallerFault for one that cannot be used."""
+    """Start it once and ask. Takes some 50 ms. Raises CallerFault for one that cannot be used.
+
+    Outside of the walls, so root asks as whoever owns the environment: who can change what is run.
+    """
     try:
+        who = _owner_of(python)
         told = subprocess.run(  # noqa: S603 - the operator's own interpreter
             [str(python), "-I", "-c", _ASK],
             env={"PATH": os.defpath},
@@ -64,6 +86,7 @@ def ask(python: Path) -> Python:
             timeout=_TIMEOUT,
             check=True,
             cwd="/",
+            **who,
         )
     except (OSError, subprocess.SubprocessError) as error:
         raise CallerFault(

@@ -71,7 +71,7 @@ class DjangoRunner:
         """Load the project. Raises OstiaryError, with Django's own words where it does not load."""
         told = self.settings
         python = await asyncio.to_thread(interpreter.ask, Path(told.python or sys.executable))
-        root = await asyncio.to_thread(build_root, self._cache, Path(python.executable))
+        root = await asyncio.to_thread(build_root, self._cache, interpreter.program_of(python))
         if told.network and self._walls.walled:
             self._etc = _names_of_hosts(Path(root.path))
         project = Project(
@@ -97,7 +97,7 @@ class DjangoRunner:
             )
         if facts.threads > 1:
             on_trouble(
-                f"the project starts {facts.threads - 1} threads when it loads; shells do not have them"
+                f"the project starts threads when it loads ({facts.threads - 1}): shells do not have them"
             )
 
     @staticmethod
