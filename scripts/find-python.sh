@@ -19,9 +19,9 @@ for newest in 13 99; do
   done
 done
 
-cat >&2 <<'MESSAGE'
-make: no usable Python 3.11 or newer on PATH
+cat >&2 <<MESSAGE
+make: no usable Python 3.${OLDEST:-11} or newer on PATH
 
-hint: on Debian and Ubuntu, `apt-get install python3 python3-venv`; or point to one with `make PYTHON=…`
+hint: on Debian and Ubuntu, \`apt-get install python3 python3-venv\`; or point to one with \`make PYTHON=…\`
 MESSAGE
 exit 2

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,12 +38,31 @@ def common(template: Path) -> Iterator[Path]:
         yield project
 
 
+@contextmanager
+def on_line(line: str, project: Path, **more: Any) -> Iterator[Shells]:
+    """Behind walls, on a line of Django: the newer one has an interpreter of its own."""
+    python = "" if line == LINES[0] else str(needs_environment("django6"))
+    with shells(project, python=python, **more) as made:
+        assert made.runner.version.startswith(f"Django {line}")
+        yield made
+
+
 @pytest.fixture(scope="module", params=LINES)
 def any_line(request: pytest.FixtureRequest, common: Path) -> Iterator[Shells]:
-    """Behind walls, on each line of Django: the newer one on an interpreter of its own."""
-    python = "" if request.param == LINES[0] else str(needs_environment("django6"))
-    with shells(common, python=python) as made:
-        assert made.runner.version.startswith(f"Django {request.param}")
+    """On each line of Django."""
+    with on_line(request.param, common) as made:
+        yield made
+
+
+@pytest.fixture(scope="module", params=[(line, kind) for line in LINES for kind in ("sqlite", "postgresql")])
+def any_shell(request: pytest.FixtureRequest, common: Path) -> Iterator[Shells]:
+    """On each line of Django, on each kind of database."""
+    line, kind = request.param
+    more: dict[str, Any] = {}
+    if kind == "postgresql":
+        variables: dict[str, str] = request.getfixturevalue("stocked")
+        more = {"settings": "bookshop.postgresql", "environment": tuple(variables), "environ": variables}
+    with on_line(line, common, **more) as made:
         yield made
 
 

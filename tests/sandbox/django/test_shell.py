@@ -10,9 +10,9 @@ from tests.sandbox.django.world import Shells
 
 
 @pytest.fixture
-def shell(any_line: Shells, request: pytest.FixtureRequest) -> Shells:
+def shell(any_shell: Shells) -> Shells:
     """Where code is run; each test uses a session of its own name."""
-    return any_line
+    return any_shell
 
 
 @pytest.fixture
