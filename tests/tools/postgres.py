@@ -1,4 +1,4 @@
-"""A server of PostgreSQL for a run of tests: started by whoever needs it first, ended by the last.
+"""A server of PostgreSQL for a run of tests: started by whoever needs it first, ended with the last.
 
 It listens on a unix socket, and on a free port of this machine. Everybody may log in as anybody.
 """
@@ -8,17 +8,18 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import itertools
+import json
 import os
 import pwd
 import shutil
-import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import psycopg
 
@@ -93,44 +94,63 @@ def _start(folder: Path) -> None:
         "listen_addresses": "127.0.0.1", "unix_socket_directories": str(folder / "socket"), "port": str(port),
         "fsync": "off", "jit": "off", "shared_buffers": "16MB", "max_connections": "50",
     }  # fmt: skip
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(
-            [
-                programs / "postgres",
-                "-D",
-                folder / "data",
-                *(f"--{key}={one}" for key, one in options.items()),
-            ],
-            env=environ,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            cwd="/",
-            **_user(),
-        )
-    server.returncode = 0  # whoever is last ends it, and that may be another process
+    told = (f"--{key}={one}" for key, one in options.items())
+    command = [str(programs / "postgres"), "-D", str(folder / "data"), *told]
+    keeper = subprocess.Popen(
+        [sys.executable, "-c", _KEEPER, str(folder), json.dumps(command), json.dumps(_user())],
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        cwd="/",
+    )
+    keeper.returncode = 0  # it ends by itself, and that may be after us
     deadline = time.monotonic() + START_S
     while True:
         with contextlib.suppress(psycopg.OperationalError):
             Postgres(folder, port).sql("SELECT 1")
             break
         assert time.monotonic() < deadline, (folder / "log").read_text()
-    (folder / "server").write_text(f"{server.pid} {port}")
+    (folder / "port").write_text(str(port))
 
 
-def _stop(folder: Path) -> None:
-    pid = int((folder / "server").read_text().split()[0])
-    descriptor = os.pidfd_open(pid)
-    signal.pidfd_send_signal(descriptor, signal.SIGINT)
-    import select
+_KEEPER = """
+import fcntl, json, os, shutil, signal, subprocess, sys
+folder, command, user = sys.argv[1], json.loads(sys.argv[2]), json.loads(sys.argv[3])
+with open(folder + "/log", "wb") as log, open(folder + "/users") as users:
+    server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", **user)
+    fcntl.flock(users, fcntl.LOCK_EX)
+    server.send_signal(signal.SIGINT)
+    server.wait()
+    os.rename(folder, folder + ".old")
+os.unlink(folder + ".lock")
+shutil.rmtree(folder + ".old")
+"""
+"""Runs the server until nobody holds the lock of its users any more, be it because they were killed."""
 
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
-    assert poll.poll(5_000), "PostgreSQL did not end"
-    os.close(descriptor)
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, 0)
+
+def _joined(folder: Path) -> IO[str] | None:
+    """A share in the server, which is started if there is none; None while an earlier one ends."""
+    if not (folder / "port").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        folder.chmod(0o755)
+    try:
+        using = (folder / "users").open("a")
+    except FileNotFoundError:  # it has just ended
+        return None
+    try:
+        fcntl.flock(using, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        if not (folder / "port").exists():
+            _start(folder)
+    except BlockingIOError:
+        using.close()
+        return None
+    except BaseException:
+        using.close()
+        raise
+    return using
 
 
 @contextlib.contextmanager
@@ -138,28 +158,13 @@ def postgres() -> Iterator[Postgres]:
     """The server of this run of tests."""
     run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
     folder = Path(tempfile.gettempdir(), f"ostiary-postgres-{run}")
-    lock = Path(f"{folder}.lock")
-    with lock.open("w") as turn:
-        fcntl.flock(turn, fcntl.LOCK_EX)
-        if not (folder / "server").exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(mode=0o755)
-            folder.chmod(0o755)
-            _start(folder)
-        using = (folder / "users").open("w")
-        fcntl.flock(using, fcntl.LOCK_SH)
-    try:
-        yield Postgres(folder, int((folder / "server").read_text().split()[1]))
-    finally:
-        with lock.open("w") as turn:
+    deadline = time.monotonic() + START_S
+    with Path(f"{folder}.lock").open("w") as turn:
+        using = None
+        while using is None:
+            assert time.monotonic() < deadline, "the server of others does not end"
             fcntl.flock(turn, fcntl.LOCK_EX)
-            last = True
-            try:
-                fcntl.flock(using, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                last = False
-            if last:
-                _stop(folder)
-                shutil.rmtree(folder)
-                lock.unlink()
-            using.close()
+            using = _joined(folder)
+            fcntl.flock(turn, fcntl.LOCK_UN)
+        with using:
+            yield Postgres(folder, int((folder / "port").read_text()))
