@@ -7,16 +7,14 @@ import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from ostiary import VERSION
-from ostiary.errors import CallerFault, OstiaryError
-from ostiary.proxy.exchange import Flow, Sink, UpstreamRequest
+from ostiary.errors import CallerFault
 from ostiary.sandbox.cpython.runner import CPythonRunner
 from ostiary.sandbox.cpython.zygote import Stock
 from ostiary.sandbox.engine import Engine
 from ostiary.sandbox.isolation.cache import cache_folder
-from ostiary.sandbox.isolation.probe import Probed, probe
+from ostiary.sandbox.isolation.probe import probe
 from ostiary.sandbox.isolation.root import build_root
 from ostiary.sandbox.isolation.walls import Walls
 from ostiary.sandbox.packages.resolve import Packages
@@ -28,40 +26,12 @@ from ostiary.servers.core.upstream import BuiltinUpstream
 from ostiary.servers.python.server import make_server
 from ostiary.servers.runs import run_id, status_of
 from ostiary.settings import PythonOptions
-
-
-class PythonUpstream:
-    """Implements `Upstream`: the Python server, and the engine that lives as long as it does."""
-
-    def __init__(self, server: BuiltinUpstream, engine: Engine, walls: Walls) -> None:
-        """Serves at once; the engine warms up meanwhile, and a run that comes early waits for it."""
-        self._server = server
-        self._engine = engine
-        self._walls = walls
-        self._warming = asyncio.get_running_loop().create_task(self._warm())  # ended in `close`
-
-    async def _warm(self) -> None:
-        try:
-            await self._engine.open()
-        except OstiaryError as error:
-            _trouble(f"the Python server could not warm up: {error.message}")
-
-    def send(self, request: UpstreamRequest, sink: Sink) -> Flow:
-        """Take one request; see `Upstream.send`."""
-        return self._server.send(request, sink)
-
-    async def close(self) -> None:
-        """End every call, then every run and session, and wait until nothing of them is left."""
-        self._warming.cancel()
-        await asyncio.wait({self._warming})
-        await self._server.close()
-        await self._engine.close()
-        self._walls.cells.close()
+from ostiary.wiring.engine import EngineUpstream, trouble
 
 
 def start_python(
     options: PythonOptions, environ: Mapping[str, str], clock: Callable[[], int]
-) -> PythonUpstream:
+) -> EngineUpstream:
     """Decide about the walls, and serve.
 
     Raises OstiaryError when the isolation or the engine that was asked for cannot be had.
@@ -76,15 +46,15 @@ def start_python(
         clock=clock,
         mint=run_id,
         resolve=Supplied(options.engine, partial(_supply, environ, walls, cache)),
-        on_trouble=_trouble,
+        on_trouble=trouble,
     )
     server = make_server(
         engine,
         version=VERSION,
         naming=options.naming,
-        status=lambda: status_of(engine, lambda: _machine(found)),
+        status=lambda: status_of(engine, found.told),
     )
-    return PythonUpstream(BuiltinUpstream(server), engine, walls)
+    return EngineUpstream(BuiltinUpstream(server), engine, walls, "the Python server could not warm up")
 
 
 def _runner(options: PythonOptions, environ: Mapping[str, str], walls: Walls, cache: Path) -> Runner:
@@ -144,13 +114,3 @@ class Supplied:
             if self._packages is None:
                 self._packages = await asyncio.to_thread(self._make)
         return await self._packages.resolve(code, requirements, owner, self._engine)
-
-
-def _machine(found: Probed) -> dict[str, Any]:
-    """What the machine offers, by layer, for `sandbox://status`."""
-    layers = (found.bubblewrap, found.namespaces, found.seccomp, found.cgroups, found.landlock)
-    return {"layers": [{"name": one.name, "found": one.found, "why": one.why} for one in layers]}
-
-
-def _trouble(text: str) -> None:
-    print(f"ostiary: {text}", file=sys.stderr, flush=True)

@@ -117,6 +117,7 @@ def test_a_resource_that_cannot_be_read_is_an_error_without_secrets(uri: str, wo
         ("run://{id}", "run://a/b", None),
         ("run://{id}", "run://", None),
         ("file://{+path}", "file://a/b", {"path": "a/b"}),
+        ("file://{path*}", "file://a/b", {"path": "a/b"}),
         ("x.y://{id}", "xzy://7", None),
         ("run://{id}/{name}", "run://7/out", {"id": "7", "name": "out"}),
     ],

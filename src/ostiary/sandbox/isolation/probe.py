@@ -73,6 +73,10 @@ class Probed(msgspec.Struct, frozen=True, kw_only=True):
         """All that isolation may rest on, the indispensable first."""
         return (*self.needed(), self.cgroups, self.landlock)
 
+    def told(self) -> dict[str, Any]:
+        """The same as data, for `sandbox://status`."""
+        return {"layers": [{"name": one.name, "found": one.found, "why": one.why} for one in self.layers()]}
+
     def programs(self) -> tuple[Layer, ...]:
         """What some engines need beside them."""
         return (self.node, self.deno, self.uv)

@@ -119,7 +119,7 @@ def _result(server: Server, entry: Entry, result: ToolResult, context: CallConte
 
 
 async def _list_resources(server: Server, params: Params, context: CallContext) -> Result:
-    found: list[Resource] = list(server.catalogue.resources.values())
+    found: list[Resource] = [one for one in server.catalogue.resources.values() if not one.unlisted]
     for _, template in server.catalogue.templates:
         if template.list is not None:
             found += await template.list(context)
@@ -128,7 +128,7 @@ async def _list_resources(server: Server, params: Params, context: CallContext) 
 
 
 async def _list_templates(server: Server, params: Params, _: CallContext) -> Result:
-    listed = [template.listed() for _, template in server.catalogue.templates]
+    listed = [template.listed() for _, template in server.catalogue.templates if not template.unlisted]
     return _kept(server, page(listed, "resourceTemplates", params.get("cursor"), server.page_size))
 
 

@@ -21,7 +21,7 @@ Complete = Callable[[str, str, Mapping[str, str], CallContext], Awaitable[Sequen
 
 
 class Resource(msgspec.Struct, frozen=True, kw_only=True):
-    """One resource. `size` is in bytes."""
+    """One resource. `size` is in bytes. One that is `unlisted` is read by who knows its URI."""
 
     uri: str
     name: str
@@ -31,6 +31,8 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True):
     mime: str = ""
     size: int | None = None
     annotations: Mapping[str, object] = {}
+    meta: Mapping[str, object] = {}
+    unlisted: bool = False
 
     def listed(self) -> dict[str, object]:
         """Its entry in `resources/list`."""
@@ -41,19 +43,21 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True):
             mimeType=self.mime,
             size=self.size,
             annotations=self.annotations,
+            _meta=self.meta,
         )
 
 
 ListResources = Callable[[CallContext], Awaitable[Sequence[Resource]]]
 """The resources of a family that exist now for this caller."""
 
-_VARIABLE = re.compile(r"\{(\+?)([A-Za-z_][A-Za-z0-9_]*)\}")
+_VARIABLE = re.compile(r"\{(\+?)([A-Za-z_][A-Za-z0-9_]*)(\*?)\}")
 
 
 class ResourceTemplate(msgspec.Struct, frozen=True, kw_only=True):
     """A family of resources: `run://{run_id}/{+path}`, where only `{+name}` may hold slashes.
 
-    `list` names the members that exist, for `resources/list`.
+    `{name*}`, as some servers write that, is the same. `list` names the members that exist, for
+    `resources/list`. A family that is `unlisted` is read by who knows its URIs.
     """
 
     uri_template: str
@@ -65,6 +69,8 @@ class ResourceTemplate(msgspec.Struct, frozen=True, kw_only=True):
     description: str = ""
     mime: str = ""
     annotations: Mapping[str, object] = {}
+    meta: Mapping[str, object] = {}
+    unlisted: bool = False
 
     def listed(self) -> dict[str, object]:
         """Its entry in `resources/templates/list`."""
@@ -74,6 +80,7 @@ class ResourceTemplate(msgspec.Struct, frozen=True, kw_only=True):
             description=self.description,
             mimeType=self.mime,
             annotations=self.annotations,
+            _meta=self.meta,
         )
 
 
@@ -83,7 +90,7 @@ def pattern(uri_template: str) -> re.Pattern[str]:
     end = 0
     for found in _VARIABLE.finditer(uri_template):
         parts.append(re.escape(uri_template[end : found.start()]))
-        parts.append(f"(?P<{found[2]}>{'.+' if found[1] else '[^/?#]+'})")
+        parts.append(f"(?P<{found[2]}>{'.+' if found[1] or found[3] else '[^/?#]+'})")
         end = found.end()
     parts.append(re.escape(uri_template[end:]))
     return re.compile("".join(parts))

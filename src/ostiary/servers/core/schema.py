@@ -17,7 +17,10 @@ _LONGEST: Final = 300
 
 
 class Schema:
-    """A compiled JSON Schema (2020-12 unless it names another) in which `format` is a check."""
+    """A compiled JSON Schema (2020-12 unless it names another) in which `format` is a check.
+
+    The format `path` is taken, which pydantic's schemas have and no standard defines: any text fits it.
+    """
 
     __slots__ = ("_validator",)
 
@@ -27,6 +30,7 @@ class Schema:
             dict(source),
             retriever=_refuse,
             validate_formats=True,
+            formats={"path": _anything},
             ignore_unknown_formats=False,
             pattern_options=jsonschema_rs.RegexOptions(
                 size_limit=_PATTERN_MEMORY, dfa_size_limit=_PATTERN_MEMORY
@@ -42,6 +46,10 @@ class Schema:
             said = error.message if len(error.message) <= _LONGEST else f"`{error.kind.name}` does not hold"
             return f"`{place}`: {said}" if place else said
         return None
+
+
+def _anything(_text: str, /) -> bool:
+    return True
 
 
 def _refuse(uri: str, /) -> None:

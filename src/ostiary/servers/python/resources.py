@@ -12,7 +12,7 @@ from ostiary.sandbox.engine import Engine
 from ostiary.servers.core.content import words
 from ostiary.servers.core.context import CallContext
 from ostiary.servers.core.resource import Resource, ResourceTemplate
-from ostiary.servers.python.notebook import notebook
+from ostiary.servers.notebook import notebook
 from ostiary.servers.python.replies import session_uri
 from ostiary.servers.runs import JSON, Found, Variables, artifact_uri, as_content, as_json, run_templates
 

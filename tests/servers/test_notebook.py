@@ -6,7 +6,7 @@ import base64
 import json
 
 from ostiary.sandbox.record import Artifact, Fault, Stream, Value
-from ostiary.servers.python.notebook import notebook
+from ostiary.servers.notebook import notebook
 from tests.servers.python.records import record
 
 
