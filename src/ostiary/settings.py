@@ -143,7 +143,47 @@ class DockerOptions:
         return tuple(told)
 
 
-Builtin = PythonOptions | DockerOptions
+@dataclass(frozen=True, slots=True)
+class DjangoOptions:
+    """How the built-in Django server was asked to be.
+
+    `settings` is the settings module, `project` the folder that holds manage.py, `python` the
+    interpreter that has the project's packages (empty: our own). `environment` names variables of ours
+    that the project gets. `djangopackages` is the site that may be asked about packages; empty for none.
+    `isolation` is `none` only by `--unsafe-no-isolation`.
+    """
+
+    name: ClassVar[str] = "django"
+
+    settings: str
+    project: str
+    python: str = ""
+    pythonpath: tuple[str, ...] = ()
+    state: Literal["session", "fresh"] = "session"
+    mode: Literal["", "read-only", "rollback"] = ""
+    environment: tuple[str, ...] = ()
+    redact: tuple[str, ...] = ()
+    network: bool = False
+    isolation: Literal["strict", "best-effort", "none"] = "strict"
+    naming: Literal["bare", "prefixed", "both"] = "bare"
+    extended: bool = False
+    timeout_ms: int = 30_000
+    djangopackages: str = ""
+    cache_dir: str | None = None
+
+    def describe(self) -> str:
+        """What stands behind the gate, for a person."""
+        mode = f", {self.mode}" if self.mode else ""
+        return f"the built-in Django server ({self.settings}{mode})"
+
+    def unsafe(self) -> tuple[str, ...]:
+        """What weakens it, for the banner and the records."""
+        if self.isolation != "none":
+            return ()
+        return ("--unsafe-no-isolation: code runs with all that this process may do",)
+
+
+Builtin = PythonOptions | DockerOptions | DjangoOptions
 """How a server that comes with Ostiary was asked to be. Each has a `name`, `describe` and `unsafe`."""
 
 

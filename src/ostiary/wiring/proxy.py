@@ -36,6 +36,7 @@ from ostiary.store.stops import StopBoard
 from ostiary.store.tick import TickJournal
 from ostiary.wiring.asking import Asking
 from ostiary.wiring.network import Network, prepare_network
+from ostiary.wiring.permits import Permits, desk_permits
 from ostiary.wiring.serving import serve_http, serve_stdio
 
 Result = TypeVar("Result")
@@ -112,7 +113,8 @@ async def _proxy(
     child_gone = asyncio.Event()
     locked = LockedPins(state, server) if options.pins == "locked" else None  # before anything is started
     doubt = lambda: desk.catalogues.doubt()  # noqa: E731, PLW0108 - the desk comes later
-    upstream = _upstream(options, environ, store, child_gone, network, doubt)
+    permits: Permits = lambda tool, arguments: desk_permits(desk, tool, arguments)  # noqa: E731 - the same
+    upstream = _upstream(options, environ, store, child_gone, network, doubt, permits)
     journal, asking = TickJournal(store, loop), Asking(state, store)
     store.handles.wake, store.handles.hurrying = journal.wake, journal.hurry
     mint = Mint(store.clock.now)
@@ -171,13 +173,14 @@ def _upstream(
     child_gone: asyncio.Event,
     network: Network,
     on_doubt: Callback,
+    permits: Permits,
 ) -> Upstream:
     """What stands behind the gate: a server that comes with it, or one of somebody else's."""
     if options.builtin is None:
         return make_upstream(options, child_gone, network, on_doubt)
     from ostiary.wiring.builtin import start_builtin
 
-    return start_builtin(options.builtin, environ, store.clock.now)
+    return start_builtin(options.builtin, environ, store.clock.now, permits)
 
 
 def make_upstream(
