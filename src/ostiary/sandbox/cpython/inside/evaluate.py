@@ -41,7 +41,7 @@ class Interpreter:
 
     def run(self, code: str, name: str) -> Outcome:
         """Run `code` in the globals of this interpreter. Whatever it raises is told, not raised."""
-        linecache.cache[name] = (len(code), None, code.splitlines(keepends=True), name)
+        linecache.cache[name] = (len(code), None, f"{code}\n".splitlines(keepends=True), name)
         sys.argv = [name]
         value, error = attempt(lambda: self._evaluate(parts_of(code, name)))
         if isinstance(error, SystemExit):
