@@ -94,8 +94,9 @@ def test_every_clause_is_cited_by_a_test() -> None:
 
 
 def test_only_the_request_path_names_source_files() -> None:
-    """File names move; one page follows them, the others name things."""
+    """File names move; one page follows them, the others name things. A tutorial has files of its own."""
     allowed = {ROOT / "docs/request-path.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs/evidence").iterdir()}
+    allowed.add(ROOT / "docs/tutorial/django-shell.md")
 
     naming = [
         f"{page.relative_to(ROOT)}: {name}"
