@@ -51,7 +51,7 @@ def start_django(
         status=lambda: status_of(engine, found.told),
     )
     upstream = BuiltinUpstream(server, ended=shell.connection_ended)
-    return EngineUpstream(upstream, engine, walls, "the project could not be loaded")
+    return EngineUpstream(upstream, engine, walls, "the Django server could not warm up")
 
 
 def settings_of(options: DjangoOptions) -> DjangoSettings:

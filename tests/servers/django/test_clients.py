@@ -23,7 +23,7 @@ PREFIXED = (PYTHON_1, TYPESCRIPT_1)
 def test_a_client_that_starts_the_server_lists_calls_and_reads(
     clients: Drivers, project: Path, tmp_path: Path, kind: Kind, naming: str
 ) -> None:
-    target = over_stdio(tmp_path, project, "--naming", naming, "--timeout", "1")
+    target = over_stdio(tmp_path, project, "--naming", naming, "--timeout", "2")
     with clients.connect(kind, target) as connection:
         client = Client(connection, prefix=naming == "prefixed")
         before = {"bare": ("", "", ""), "prefixed": ("project_", "management_", "shell_")}[naming]

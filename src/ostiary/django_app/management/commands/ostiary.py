@@ -31,7 +31,10 @@ class Command(_base.BaseCommand):
 
 
 def gate(program: str, options: Sequence[str]) -> list[str]:
-    """The command line of the gate. `program` is manage.py, and the project is where it is."""
+    """The command line of the gate. `program` is manage.py, and the project is where it is.
+
+    The gate imports nothing from there (-P): an app may be called like a module of the standard library.
+    """
     named = any(option.partition("=")[0] == "--project" for option in options)
     project = [] if named else ["--project", str(Path(program).absolute().parent)]
-    return [sys.executable, "-m", "ostiary", "run", "django", *project, *options]
+    return [sys.executable, "-P", "-m", "ostiary", "run", "django", *project, *options]
