@@ -3,6 +3,7 @@
   `request`     what is asked for; `limits`: what it may use
   `record`      what became of it: the one record that every facade converts
   `runner`      what an engine of code is: the port between the queue and the workers
+  `toolbox`     tools that code may call: the port to whoever decides about calls
   `engine`      the one queue: accepts, runs, bounds, cancels, keeps records. Read this first
   `isolation`   what this machine offers, and starting a program behind it
   `cpython`     a warm interpreter that forks a walled-off child for each run

@@ -320,6 +320,10 @@ class Engine:
             stdin=request.stdin,
             command=request.command,
             ask=request.ask,
+            tools=request.tools,
+            outputs=request.outputs,
+            resumes=request.resumes,
+            owner=request.owner,
             wall_ms=request.limits.wall_ms,
         )
         run.given(worker)
@@ -357,6 +361,9 @@ class Engine:
             usage=Usage(round(wall_ms, 3), ended.cpu_ms, ended.max_rss_kb),
             packages=packages,
             notes=ended.notes,
+            outputs=ended.outputs,
+            tool_calls=ended.tool_calls,
+            paused=ended.paused,
         )
 
     # --- endings ----------------------------------------------------------------------------------

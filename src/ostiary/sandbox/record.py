@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -9,10 +10,21 @@ import msgspec
 from ostiary.sandbox.limits import Limits
 
 Status = Literal[
-    "success", "error", "timeout", "oom", "killed", "cancelled", "policy_denied", "install_error"
+    "success",
+    "error",
+    "timeout",
+    "oom",
+    "killed",
+    "cancelled",
+    "policy_denied",
+    "install_error",
+    "paused",
 ]
 """`error`: the code raised or left with a status other than 0. `killed`: it broke a limit other
-than time and memory, or its worker was lost."""
+than time and memory, or its worker was lost. `paused`: it waits for a call and can go on later."""
+
+MAX_STATE = 64 << 20
+"""Bytes of a paused run at most."""
 
 
 class Value(msgspec.Struct, frozen=True):
@@ -63,6 +75,27 @@ class IsolationReport(msgspec.Struct, frozen=True):
     missing: tuple[str, ...] = ()
 
 
+class ToolCall(msgspec.Struct, frozen=True):
+    """One call of a tool that the code made: how long it took in milliseconds, and `why` it failed."""
+
+    name: str
+    ok: bool
+    ms: float
+    why: str = ""
+
+
+class Paused(msgspec.Struct, frozen=True, kw_only=True):
+    """A run that waits for the call of `name`, as bytes to go on from: see `request.Resumption`.
+
+    `ticket` is the toolbox's own (`toolbox.ToolHeld`). `calls` have been made so far, this one included.
+    """
+
+    state: bytes
+    name: str
+    ticket: str = ""
+    calls: int = 1
+
+
 class Stream(msgspec.Struct, frozen=True):
     """What was written to stdout or stderr: what a reply shows of it, and how much there was.
 
@@ -79,7 +112,9 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A finished run. `started` is wall time in microseconds since 1970, as the gate's clock has it.
 
     `engine` names what ran it (`cpython`, `pyodide`) and `version` which one. `session_lost` says
-    that the session named in `session` ended with this run and its names are gone.
+    that the session named in `session` ended with this run and its names are gone. `outputs` has the
+    JSON text of each global that was asked for and is JSON; `notes` says what became of the others.
+    `tool_calls` are in the order in which they ended.
     """
 
     run_id: str
@@ -102,10 +137,16 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     usage: Usage = Usage()
     packages: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    outputs: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
+    tool_calls: tuple[ToolCall, ...] = ()
+    paused: Paused | None = None
 
     def summary(self) -> dict[str, Any]:
-        """The record as JSON-able data, without the content of artifacts and beyond what is shown."""
-        return {
+        """The record as JSON-able data, without the content of artifacts and beyond what is shown.
+
+        `outputs` and `tool_calls` are in it where there are any; how a paused run goes on is not.
+        """
+        summary: dict[str, Any] = {
             "run_id": self.run_id,
             "engine": self.engine,
             "version": self.version,
@@ -131,3 +172,8 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
             "packages": list(self.packages),
             "notes": list(self.notes),
         }
+        if self.outputs:
+            summary["outputs"] = dict(self.outputs)
+        if self.tool_calls:
+            summary["tool_calls"] = [msgspec.to_builtins(one) for one in self.tool_calls]
+        return summary

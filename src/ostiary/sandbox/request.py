@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from ostiary.sandbox.limits import DEFAULT_LIMITS, Limits
+from ostiary.sandbox.toolbox import Toolbox
 
 
 class FileIn(msgspec.Struct, frozen=True):
@@ -34,6 +35,21 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     script: bool = False
 
 
+class Resumption(msgspec.Struct, frozen=True, kw_only=True):
+    """How a paused run goes on: `state` is that of its record, and the call it waited for ends here.
+
+    `result` is the JSON value that the call returns, unless `error` says why it failed, with `code`.
+    `state` must be what a runner of this very version made, unchanged: it decides what the worker does
+    next, and nothing in it is checked. Whoever kept it outside this process proves that first (an HMAC
+    over it and over the run's owner), and reads none that is larger than `MAX_STATE`.
+    """
+
+    state: bytes
+    result: Any = None
+    error: str | None = None
+    code: int = 0
+
+
 class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One piece of code to run.
 
@@ -44,6 +60,10 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     code can read there. `command` is for runners that work in containers, and for no others. `ask` is
     a question in the place of code, for runners that know some: `{"do": ..., ...}`, JSON values; its
     answer is the JSON text of the result. See `sandbox.django.asks`.
+
+    `tools` are functions that the code can call, at most `limits.inner_calls` times. `outputs` names
+    globals that are read back when the code has come to its end. `resumes` goes on with a run that
+    was paused, in the place of starting `code`, which is then kept for the record only.
     """
 
     code: str
@@ -55,4 +75,7 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     session: str = ""
     command: Command | None = None
     ask: Mapping[str, Any] | None = None
+    tools: Toolbox | None = None
+    outputs: tuple[str, ...] = ()
+    resumes: Resumption | None = None
     limits: Limits = DEFAULT_LIMITS

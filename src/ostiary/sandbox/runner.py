@@ -1,4 +1,4 @@
-"""The port between the queue and what runs code. Implemented by `cpython`, `pyodide` and `django`."""
+"""The port between the queue and what runs code: `cpython`, `pyodide`, `monty`, `django`, containers."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import msgspec
 
 from ostiary.sandbox.limits import Limits
-from ostiary.sandbox.record import Artifact, Fault, IsolationReport, Value
-from ostiary.sandbox.request import Command, FileIn
+from ostiary.sandbox.record import Artifact, Fault, IsolationReport, Paused, ToolCall, Value
+from ostiary.sandbox.request import Command, FileIn, Resumption
+from ostiary.sandbox.toolbox import Toolbox
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker is given. `context` is JSON text of one object; `name` is the code's file name.
 
-    `command` and `ask`: see `RunRequest`. `wall_ms` is when a worker whose runner has a `grace_ms` ends
-    the code by itself.
+    `command`, `ask`, `tools`, `outputs`, `resumes` and `owner`: see `RunRequest`. A runner ignores what it
+    cannot do, so whoever chooses the runner asks it for nothing else. `wall_ms` is when a worker whose
+    runner has a `grace_ms` ends the code by itself.
     """
 
     code: str
@@ -26,6 +28,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     stdin: bytes = b""
     command: Command | None = None
     ask: Mapping[str, Any] | None = None
+    tools: Toolbox | None = None
+    outputs: tuple[str, ...] = ()
+    resumes: Resumption | None = None
+    owner: str = ""
     wall_ms: int = 0
 
 
@@ -34,12 +40,14 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
 
     `how`: `returned` (also by raising: then `fault` says what), `expired` (its time was up, it was
     ended, and its worker goes on: only with a runner that has a `grace_ms`), `exited` (it called for its end:
-    `exit_code`), `signalled`, `oom`, `lost` (the worker is gone and nobody knows why). After
+    `exit_code`), `signalled`, `oom`, `lost` (the worker is gone: `fault` says why, or nobody knows),
+    `paused` (it waits for a call of a tool: `paused` says how it goes on). After
     anything but the first two the worker is gone. The code can forge `value`, `fault` and
-    `artifacts`: they are its own output; it cannot forge `how`, `exit_code` and `signal`.
+    `artifacts`: they are its own output; it cannot forge `how`, `exit_code`, `signal` and `tool_calls`.
+    `outputs` are its own words, too, but JSON.
     """
 
-    how: Literal["returned", "expired", "exited", "signalled", "oom", "lost"]
+    how: Literal["returned", "expired", "exited", "signalled", "oom", "lost", "paused"]
     value: Value | None = None
     fault: Fault | None = None
     artifacts: tuple[Artifact, ...] = ()
@@ -48,6 +56,9 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     cpu_ms: float | None = None
     max_rss_kb: int | None = None
     notes: tuple[str, ...] = ()
+    outputs: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
+    tool_calls: tuple[ToolCall, ...] = ()
+    paused: Paused | None = None
 
 
 class Tap(Protocol):

@@ -57,4 +57,6 @@ class Shelf:
 
 def _size(record: RunRecord) -> int:
     text = sum(len(one.whole) + len(one.shown) for one in (record.stdout, record.stderr))
-    return text + sum(len(one.content) for one in record.artifacts)
+    text += sum(len(one) for one in record.outputs.values())
+    state = 0 if record.paused is None else len(record.paused.state)
+    return text + state + sum(len(one.content) for one in record.artifacts)

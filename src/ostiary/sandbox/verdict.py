@@ -36,6 +36,8 @@ def of(ended: Ended, stopped: Stopped | None, limits: Limits) -> Verdict:
         case "oom":
             text = f"the run needed more than {limits.memory // MIB} MB of memory and was ended"
             return Verdict("oom", Fault("limit", "MemoryLimit", text))
+        case "paused":
+            return Verdict("paused")
         case "lost":
             text = "the process that ran the code is gone, and nothing says why"
             return Verdict("killed", ended.fault or Fault("worker", "WorkerLost", text))
