@@ -6,6 +6,8 @@
   `toolbox`     tools that code may call: the port to whoever decides about calls
   `engine`      the one queue: accepts, runs, bounds, cancels, keeps records. Read this first
   `isolation`   what this machine offers, and starting a program behind it
+  `inner`       the calls of tools of one run: counted, bounded, written down
+  `monty`       an interpreter for code that mostly calls tools; a subset of Python
   `cpython`     a warm interpreter that forks a walled-off child for each run
   `pyodide`     CPython in WebAssembly, inside the same walls
   `django`      a project that is loaded once, and a child of it for each session or run
