@@ -13,7 +13,7 @@ _MODULES = (
     "ostiary.sandbox.isolation.confine",
     *(
         f"{_INSIDE}.{name}"
-        for name in ("frames", "files", "attempt", "show", "evaluate", "serving", "child", "zygote")
+        for name in ("frames", "files", "attempt", "show", "evaluate", "tools", "serving", "child", "zygote")
     ),
 )
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import mimetypes
 import struct
+from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -22,6 +23,7 @@ ENDED: Final = struct.Struct("!iqq")
 """The last word of an init: wait status, microseconds of CPU, kB of memory."""
 
 MAX_TEXT: Final = 8 << 20
+_CALL: Final = b'{"call":'
 _MAX_NAME = 255
 _KINDS = mimetypes.MimeTypes(filenames=())  # its own table: what a host has configured is no part of a reply
 
@@ -62,6 +64,12 @@ class _Answer(msgspec.Struct, forbid_unknown_fields=True):
     left_out: int
     cpu_ms: float
     max_rss_kb: int
+    outputs: dict[str, _Long] = {}
+
+
+class _Call(msgspec.Struct, forbid_unknown_fields=True):
+    call: int
+    name: _Short
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -74,6 +82,16 @@ class Answer(msgspec.Struct, frozen=True):
     left_out: int
     cpu_ms: float
     max_rss_kb: int
+    outputs: Mapping[str, str]
+
+
+class Call(msgspec.Struct, frozen=True):
+    """A child asks for a tool."""
+
+    number: int
+    name: str
+    positional: tuple[Any, ...]
+    named: dict[str, Any]
 
 
 def notes_of(answer: Answer | None) -> tuple[str, ...]:
@@ -89,6 +107,10 @@ class Reader:
     def __init__(self, body: int) -> None:
         self._most = body
         self._data = bytearray()
+
+    def again(self) -> None:
+        """The message was taken: the next one may come."""
+        self._data.clear()
 
     def feed(self, data: bytes) -> tuple[bytes, bytes] | None:
         """Take more; the message once it is whole. Raises BrokenError for one that is too large, or two."""
@@ -113,8 +135,13 @@ def message(fields: dict[str, Any], body: bytes = b"") -> bytes:
     return HEAD.pack(len(text), len(body)) + text + body
 
 
-def job_message(job: Job, limits: Limits, bounds: dict[str, int]) -> bytes:
-    """A job for a child. `bounds` are resource limits by the name that the system gives them."""
+def job_message(
+    job: Job, limits: Limits, bounds: dict[str, int], more: Mapping[str, Any] | None = None
+) -> bytes:
+    """A job for a child. `bounds` are resource limits by the name that the system gives them.
+
+    `more` is what it says besides: see `calling.described`.
+    """
     fields = {
         "code": job.code,
         "name": job.name,
@@ -124,7 +151,19 @@ def job_message(job: Job, limits: Limits, bounds: dict[str, int]) -> bytes:
         "artifacts": limits.artifacts,
         "artifact_bytes": limits.artifact_bytes,
     }
-    return message(fields, b"".join([*(one.content for one in job.files), job.stdin]))
+    return message(fields | dict(more or {}), b"".join([*(one.content for one in job.files), job.stdin]))
+
+
+def call(text: bytes, body: bytes) -> Call | None:
+    """Read a call of a tool; None for a message that is none. Raises BrokenError."""
+    if not text.startswith(_CALL):
+        return None
+    try:
+        read = msgspec.json.decode(text, type=_Call)
+        positional, named = msgspec.json.decode(body, type=tuple[tuple[Any, ...], dict[str, Any]])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise BrokenError(f"a call that does not read: {error}") from error
+    return Call(read.call, read.name, positional, named)
 
 
 def answer(text: bytes, body: bytes, limits: Limits) -> Answer:
@@ -132,6 +171,8 @@ def answer(text: bytes, body: bytes, limits: Limits) -> Answer:
     try:
         read = msgspec.json.decode(text, type=_Answer)
         value = None if read.value is None else _value(read.value)
+        for output in read.outputs.values():
+            msgspec.json.decode(output)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise BrokenError(f"an answer that does not read: {error}") from error
     fault = None
@@ -141,10 +182,11 @@ def answer(text: bytes, body: bytes, limits: Limits) -> Answer:
         value=value,
         fault=fault,
         leaving=read.leaving,
-        artifacts=_artifacts(read.artifacts, body, limits.artifacts),
+        artifacts=_artifacts(read.artifacts, body, limits.artifacts, limits.artifact_bytes),
         left_out=max(0, read.left_out),
         cpu_ms=max(0.0, read.cpu_ms),
         max_rss_kb=max(0, read.max_rss_kb),
+        outputs=read.outputs,
     )
 
 
@@ -154,9 +196,10 @@ def _value(read: _Value) -> Value:
     return Value(read.text, read.json)
 
 
-def _artifacts(listed: list[_File], body: bytes, most: int) -> tuple[Artifact, ...]:
+def _artifacts(listed: list[_File], body: bytes, most: int, room: int) -> tuple[Artifact, ...]:
     if (
         len(listed) > most
+        or len(body) > room
         or any(one.size < 0 for one in listed)
         or sum(one.size for one in listed) != len(body)
     ):

@@ -13,23 +13,24 @@ from typing import Final, NamedTuple
 import msgspec
 
 from ostiary.errors import CallerFault
-from ostiary.sandbox.cpython import protocol
+from ostiary.sandbox.cpython import calling, protocol
+from ostiary.sandbox.cpython.turn import Turn
 from ostiary.sandbox.cpython.waiting import readable
 from ostiary.sandbox.cpython.zygote import Lines
+from ostiary.sandbox.inner import MAX_RESULT, InnerCalls, TooManyCalls
 from ostiary.sandbox.isolation.group import Group
 from ostiary.sandbox.limits import Limits
 from ostiary.sandbox.record import Fault
 from ostiary.sandbox.runner import Ended, Job, Tap
-
-_PIECE: Final = 1 << 16
-_LAST_WORDS: Final = 1 << 20
-"""At most so many bytes are read of a stream after the end: more than a pipe holds."""
 
 _ADDRESSES: Final = 128 << 20
 """Beyond its memory, of a process that no cgroup bounds: what an interpreter maps and never touches."""
 
 _OPEN_FILES: Final = 256
 """Of a process that no cgroup bounds."""
+
+_CALL: Final = MAX_RESULT
+"""Bytes of the arguments of a tool at most."""
 
 _LOOK_S: Final = 0.25
 _END_S: Final = 10.0
@@ -83,6 +84,8 @@ class CPythonWorker:
         self._killed = False
         self._over_cpu = False
         self._stayed = False
+        self._inner = InnerCalls(None, 0)
+        self._numbers = calling.Numbers()
         self._end_watch: Callable[[], object] = lambda: None
         self._closing: asyncio.Future[None] | None = None
 
@@ -91,18 +94,26 @@ class CPythonWorker:
     async def run(self, job: Job, tap: Tap) -> Ended:
         """Run one job. Cancelling this kills the worker. Everything written comes before it returns."""
         sent = self._message(job)
-        turn = Turn(self._child.lines, protocol.Reader(self._limits.artifact_bytes), tap)
+        self._inner = InnerCalls(job.tools, self._limits.inner_calls)
+        most = self._limits.artifact_bytes if job.tools is None else max(_CALL, self._limits.artifact_bytes)
+        turn = Turn(self._child.lines, protocol.Reader(most), tap)
         group = self._child.group
         before = (group.oom_kills(), group.cpu_ms()) if group is not None else (0, None)
         self._watch_cpu()
         try:
             turn.begin(sent)
-            message = await turn.over
+            message = await self._heard(turn)
             answer = None if message is None else self._answer(*message)
         except protocol.BrokenError as error:
             self.kill()
             await self._gone(turn)
-            return Ended(how="lost", fault=Fault("worker", "BrokenAnswer", f"the worker sent {error}"))
+            return self._with_calls(
+                Ended(how="lost", fault=Fault("worker", "BrokenAnswer", f"the worker sent {error}"))
+            )
+        except TooManyCalls as error:
+            self.kill()
+            await self._gone(turn)
+            return self._with_calls(Ended(how="lost", fault=error.fault()))
         except BaseException:
             self.kill()
             turn.drain()
@@ -113,16 +124,30 @@ class CPythonWorker:
         if answer is not None and not answer.leaving:
             turn.drain()
             self._watch_cpu()  # in a session processes go on between its runs, for as much time again
-            return self._returned(answer, before)
+            return self._with_calls(self._returned(answer, before, job))
         await self._gone(turn)
-        return self._ended(answer, before)
+        return self._with_calls(self._ended(answer, before))
+
+    async def _heard(self, turn: Turn) -> tuple[bytes, bytes] | None:
+        """What the child answers at last, None at its end; its calls of tools until then are made."""
+        while (message := await turn.over) is not None:
+            call = self._numbers.read(*message)
+            if call is None:
+                break
+            answer = await calling.answered(self._inner, call, turn.on_end)
+            turn.again(answer or b"")
+        return message
+
+    def _with_calls(self, ended: Ended) -> Ended:
+        calls = tuple(self._inner.ended)
+        return msgspec.structs.replace(ended, tool_calls=calls) if calls else ended
 
     def _message(self, job: Job) -> bytes:
         """What the child is sent. Raises CallerFault."""
         for one in job.files:
             if not protocol.is_clean(one.name):
                 raise CallerFault(f"file name `{one.name[:80]}` is no relative path without `..`")
-        return protocol.job_message(job, self._limits, self._resource_limits())
+        return protocol.job_message(job, self._limits, self._resource_limits(), calling.described(job))
 
     def _answer(self, text: bytes, body: bytes) -> protocol.Answer:
         """What it answers. Raises BrokenError."""
@@ -164,8 +189,12 @@ class CPythonWorker:
         timer.append(loop.call_later(_LOOK_S, look))
         self._end_watch = end
 
-    def _returned(self, answer: protocol.Answer, before: tuple[int, float | None]) -> Ended:
+    def _returned(self, answer: protocol.Answer, before: tuple[int, float | None], job: Job) -> Ended:
         notes = protocol.notes_of(answer)
+        outputs = {name: answer.outputs[name] for name in job.outputs if name in answer.outputs}
+        if answer.fault is None:
+            lost = (name for name in job.outputs if name not in outputs)
+            notes += tuple(f"the output `{name}` was not set, is not JSON, or is too large" for name in lost)
         if self._oom(before[0]):
             notes += ("a process that the code started was ended: it needed too much memory",)
         return Ended(
@@ -176,6 +205,7 @@ class CPythonWorker:
             cpu_ms=self._cpu(before[1], answer.cpu_ms),
             max_rss_kb=answer.max_rss_kb,
             notes=notes,
+            outputs=outputs,
         )
 
     def _ended(self, answer: protocol.Answer | None, before: tuple[int, float | None]) -> Ended:
@@ -256,93 +286,6 @@ class CPythonWorker:
             self._closing.set_result(None)
 
 
-class Turn:
-    """The traffic of one job, by callbacks of the loop. `over` is the answer, or None at the worker's end.
-
-    A pipe is read as long as the loop gets round to it: a worker that writes faster than that waits.
-    """
-
-    def __init__(self, lines: Lines, reader: protocol.Reader, tap: Tap) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._lines = lines
-        self._reader = reader
-        self._unsent = memoryview(b"")
-        self._streams = {lines.stdout: tap.stdout, lines.stderr: tap.stderr}
-        self.over: asyncio.Future[tuple[bytes, bytes] | None] = self._loop.create_future()
-
-    def begin(self, job: bytes) -> None:
-        """Send the job and read from now on."""
-        for stream in self._streams:
-            self._loop.add_reader(stream, self._write, stream)
-        self._loop.add_reader(self._lines.channel.fileno(), self._hear)
-        self._loop.add_reader(self._lines.status.fileno(), self._ended)
-        self._unsent = memoryview(job)
-        self._send()
-
-    def end(self) -> None:
-        """Read no more."""
-        for descriptor in (*self._streams, self._lines.channel.fileno(), self._lines.status.fileno()):
-            self._loop.remove_reader(descriptor)
-        self._loop.remove_writer(self._lines.channel.fileno())
-
-    def _send(self) -> None:
-        try:
-            self._unsent = self._unsent[self._lines.channel.send(self._unsent) :]
-        except BlockingIOError:
-            pass
-        except OSError:  # it has ended; the other lines say how
-            self._unsent = memoryview(b"")
-        if self._unsent:
-            self._loop.add_writer(self._lines.channel.fileno(), self._send)
-        else:
-            self._loop.remove_writer(self._lines.channel.fileno())
-
-    def _write(self, stream: int) -> None:
-        data = _read(stream)
-        if data:
-            self._streams[stream](data)
-        elif data is not None:
-            self._loop.remove_reader(stream)
-
-    def _hear(self) -> None:
-        try:
-            data = self._lines.channel.recv(_PIECE)
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""
-        if not data:  # closed: its end is told by the status line
-            self._loop.remove_reader(self._lines.channel.fileno())
-            return
-        try:
-            message = self._reader.feed(data)
-        except protocol.BrokenError as error:
-            self._finish(error)
-            return
-        if message is not None:
-            self._finish(message)
-
-    def _ended(self) -> None:
-        self._loop.remove_reader(self._lines.status.fileno())
-        self._finish(None)
-
-    def _finish(self, told: tuple[bytes, bytes] | protocol.BrokenError | None) -> None:
-        if self.over.done():
-            return
-        if isinstance(told, protocol.BrokenError):
-            self.over.set_exception(told)
-        else:
-            self.over.set_result(told)
-
-    def drain(self) -> None:
-        """Take what is still in the pipes, at most `_LAST_WORDS` of each."""
-        for stream, take in self._streams.items():
-            left = _LAST_WORDS
-            while left > 0 and (data := _read(stream)):
-                take(data)
-                left -= len(data)
-
-
 def _cpu_of(init: int) -> float | None:
     """Milliseconds that the process of the code has used: its limit is one that it can raise."""
     used = 0
@@ -353,11 +296,3 @@ def _cpu_of(init: int) -> float | None:
     except OSError:  # it is ending
         return None
     return used * 1000 / os.sysconf("SC_CLK_TCK")
-
-
-def _read(descriptor: int) -> bytes | None:
-    """What can be read now; None for nothing yet, empty at the end."""
-    try:
-        return os.read(descriptor, _PIECE)
-    except BlockingIOError:
-        return None

@@ -11,7 +11,8 @@ import msgspec
 
 from ostiary.errors import GatewayFault
 from ostiary.sandbox.cpython.protocol import Answer, BrokenError, Reader
-from ostiary.sandbox.cpython.worker import CPythonWorker, Turn
+from ostiary.sandbox.cpython.turn import Turn
+from ostiary.sandbox.cpython.worker import CPythonWorker
 from ostiary.sandbox.django import protocol
 from ostiary.sandbox.django.veil import Secrets, Veil
 from ostiary.sandbox.runner import Ended, Job, Tap
@@ -69,8 +70,8 @@ class DjangoChild(CPythonWorker):
     def _answer(self, text: bytes, body: bytes) -> Answer:
         return protocol.answer(text)
 
-    def _returned(self, answer: Answer, before: tuple[int, float | None]) -> Ended:
-        ended = super()._returned(answer, before)
+    def _returned(self, answer: Answer, before: tuple[int, float | None], job: Job) -> Ended:
+        ended = super()._returned(answer, before, job)
         if isinstance(answer, protocol.Answer) and answer.expired:
             return msgspec.structs.replace(ended, how="expired", value=None)
         return ended

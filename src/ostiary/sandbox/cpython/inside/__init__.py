@@ -4,6 +4,7 @@
   `child`      from fork to ready: walls, a tiny init, the process for the code
   `serving`    takes jobs from the socket and answers them
   `evaluate`   one piece of code: its globals, its last value, its traceback
+  `tools`      functions of the code that ask the host for a tool
   `attempt`    the one place where code may raise anything
   `show`       a value as text, as JSON text, as images
   `files`      files in, artifacts out

@@ -11,7 +11,7 @@ import socket
 import sys
 from typing import Any, NoReturn
 
-from ostiary.sandbox.cpython.inside import files, frames, show
+from ostiary.sandbox.cpython.inside import files, frames, show, tools
 from ostiary.sandbox.cpython.inside.evaluate import Interpreter, Outcome
 
 _OURS = "ostiary"
@@ -25,16 +25,22 @@ def serve(channel: socket.socket, wanted: dict[str, Any]) -> NoReturn:
     own_streams()
     forget_ourselves()
     interpreter, outbox, me = Interpreter(), files.Outbox(work), os.getpid()
+    line = tools.Line(channel)
     frames.send(channel, {"ready": True})
     while (message := frames.receive(channel)) is not None:
         fields, body = message
         _prepare(interpreter, work, fields, body)
+        if "tools" in fields:
+            interpreter.names.update(tools.functions(line, fields["tools"]))
         outcome = interpreter.run(fields["code"], fields["name"])
         flush()
         if os.getpid() != me:
             leave_fork(outcome)
         try:
-            frames.send(channel, *_answer(outcome, outbox, fields))
+            answer, body = _answer(outcome, outbox, fields)
+            if "outputs" in fields and outcome.fault is None:
+                answer["outputs"] = _outputs(interpreter, fields["outputs"])
+            frames.send(channel, answer, body)
         except OSError:  # the code closed the socket; how this process ends is its answer
             os._exit(1)
         if outcome.leaving is not None:
@@ -96,6 +102,18 @@ def leave_fork(outcome: Outcome) -> NoReturn:
             sys.stderr.write(outcome.fault["traceback"])
         os._exit(1)
     os._exit(outcome.leaving or 0)
+
+
+def _outputs(interpreter: Interpreter, names: list[str]) -> dict[str, str]:
+    """Globals as JSON text, as far as they are JSON and there is room for them."""
+    found: dict[str, str] = {}
+    room = show.MAX_TEXT
+    for name in names:
+        text = show.as_json(interpreter.names[name]) if name in interpreter.names else None
+        if text is not None and len(text) <= room:
+            found[name] = text
+            room -= len(text)
+    return found
 
 
 def _answer(outcome: Outcome, outbox: files.Outbox, fields: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
