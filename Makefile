@@ -60,7 +60,7 @@ bench: .venv/stamp-dev ## speed against nginx, haproxy and Python gateways, all 
 	@$(BIN)/python -m benchmarks
 	@export PATH=$$PATH:$(CURDIR)/.venvs/programs/usr/bin; \
 	  $(BIN)/ostiary sandbox prepare >/dev/null && $(BIN)/ostiary sandbox prepare --engine pyodide >/dev/null || true; \
-	  for one in execution code containers django; do $(BIN)/python -m benchmarks.$$one; done
+	  for one in execution tools code containers django; do $(BIN)/python -m benchmarks.$$one; done
 
 fuzz: .venvs/fuzz/stamp ## look for faults in the parsers: SECONDS=60 for each, TARGET=name for one
 	@PYTHONPATH=.:src PYTHONDONTWRITEBYTECODE=1 .venvs/fuzz/bin/python -m tests.fuzz.run --seconds $(SECONDS) $(TARGET)
