@@ -69,6 +69,7 @@ one = mcp_Sums_add(1, b=4)
 two = call_tool("mcp_Sums_add", {"a": 1})
 three = list(map(mcp_Sums_add, [1, 2]))
 total = [one, two, three]
+four = await mcp_Sums_add(1)
 odd = Total
 one["sum"]
 """
@@ -79,7 +80,7 @@ one["sum"]
     assert record.result.text == "5"
     assert record.outputs == {"total": '[{"sum": 5}, {"sum": 3}, [{"sum": 3}, {"sum": 4}]]'}
     assert [note.partition("`")[2].partition("`")[0] for note in record.notes] == ["odd", "absent"]
-    assert [(one.name, one.ok) for one in record.tool_calls] == [("mcp_Sums_add", True)] * 4
+    assert [(one.name, one.ok) for one in record.tool_calls] == [("mcp_Sums_add", True)] * 5
 
 
 def test_a_failed_call_is_an_exception_with_its_code(any_level: Sandbox, tools: Shelf) -> None:

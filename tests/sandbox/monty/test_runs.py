@@ -154,6 +154,28 @@ def test_a_value_that_is_endless_when_written_out_is_not_written_out() -> None:
     play(scene)
 
 
+def test_odd_values_and_odd_names_do_no_harm() -> None:
+    async def scene(monty: Monty) -> None:
+        context = {"x": 1, "class": 2, "no name": 3, "print": 4}
+        given = await monty.run("x + print", context=context)
+        assert given.result is not None
+        assert given.result.text == "5"
+
+        deep = "x = []\nfor i in range(100_000): x = [x]\nx"
+        itself = "x = []\nx.append(x)\nx"
+        thing = "class Point:\n    def __init__(self):\n        self.x = 1\nPoint()"
+        shown = [(await monty.run(code)).result for code in (deep, itself, thing, "len", "2 ** 100_000")]
+        assert [value.text if value else "" for value in shown] == [
+            "<list that is too large to show>",
+            "['[...]']",
+            "Point(x=1)",
+            "<function len>",
+            "<int that is too large to show>",
+        ]
+
+    play(scene)
+
+
 def test_the_host_is_out_of_reach() -> None:
     async def scene(monty: Monty) -> None:
         for code, kind in (

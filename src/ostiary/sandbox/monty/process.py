@@ -83,7 +83,12 @@ class MontyProcess:
                 )
                 await pool.__aenter__()
                 self._pool = pool
-                await loop.run_in_executor(self._keeper, self._stand, listening)
+                standing = loop.run_in_executor(self._keeper, self._stand, listening)
+                try:
+                    await asyncio.shield(standing)
+                except asyncio.CancelledError:  # the thread goes on, and what it starts has to be ended
+                    await asyncio.wait({standing})
+                    raise
             async with asyncio.timeout(START_S), pool.checkout() as session:
                 if await session.feed_run("6 * 7") != 42:  # noqa: PLR2004 - what it comes to
                     raise GatewayFault("an interpreter of Monty failed its self-test")

@@ -106,6 +106,8 @@ def _text(value: Any) -> str:
     if isinstance(attributes, Mapping) and hasattr(value, "name"):
         fields = cast("Mapping[str, Any]", attributes)
         return f"{value.name}({', '.join(f'{name}={one!r}' for name, one in fields.items())})"
+    if hasattr(value, "kind") and hasattr(value, "name"):  # a function or a type of Monty's own
+        return f"<{value.kind} {value.name}>"
     try:
         return repr(value)
     except ValueError:  # an integer with more digits than Python prints

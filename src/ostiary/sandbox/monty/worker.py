@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import keyword
 import signal
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -69,7 +70,7 @@ class MontyWorker:
     async def run(self, job: Job, tap: Tap) -> Ended:
         """Run one job. Cancelling this kills the worker. Everything written comes before it returns."""
         for name in job.outputs:
-            if not name.isidentifier():
+            if not _is_name(name):
                 raise CallerFault(f"`{name[:80]}` is no name of a variable, so it cannot be read back")
         printed = _Printed(tap)
         process = None
@@ -122,7 +123,7 @@ class MontyWorker:
         self._names.append(job.name)
         self._source = job.code.encode("utf-8", "replace")
         given: dict[str, Any] = msgspec.json.decode(job.context)
-        inputs = {name: value for name, value in given.items() if name.isidentifier()}
+        inputs = {name: value for name, value in given.items() if _is_name(name)}
         return await self._session.feed_start(self._source.decode(), inputs=inputs, print_callback=printed)
 
     async def _go_on(self, job: Job, printed: _Printed) -> pm.AsyncSnapshot:
@@ -181,7 +182,7 @@ class MontyWorker:
         name, positional, named = str(at.function_name), at.args, at.kwargs
         awaited = self._is_awaited(at)
         if values.size([positional, named]) is None:
-            text = f"the arguments of {name} have more than {values.MAX_JSON} characters"
+            text = f"the arguments of {name} have more than {values.MAX_JSON} characters, or lie too deep"
             return await self._answer(at, _raised(text, _BAD_CALL), awaited=awaited)
         if self._inner.knows(name) and values.as_json([positional, named]) is None:
             text = f"the arguments of {name} are not JSON"
@@ -355,6 +356,10 @@ class _Printed:
             stream, text = self._pieces.popleft()
             take = self._tap.stderr if stream == "stderr" else self._tap.stdout
             take(text.encode("utf-8", "backslashreplace"))
+
+
+def _is_name(text: str) -> bool:
+    return text.isidentifier() and not keyword.iskeyword(text)
 
 
 def _raised(message: str, code: int) -> Any:

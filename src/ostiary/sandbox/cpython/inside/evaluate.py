@@ -9,6 +9,7 @@ import inspect
 import linecache
 import sys
 import traceback
+from collections.abc import Collection
 from types import CodeType, ModuleType, TracebackType
 from typing import Any, NamedTuple
 
@@ -39,11 +40,14 @@ class Interpreter:
         self._loop: asyncio.Runner | None = None
         sys.modules["__main__"] = self.main
 
-    def run(self, code: str, name: str) -> Outcome:
-        """Run `code` in the globals of this interpreter. Whatever it raises is told, not raised."""
+    def run(self, code: str, name: str, plain: Collection[str] = ()) -> Outcome:
+        """Run `code` in the globals of this interpreter. Whatever it raises is told, not raised.
+
+        `plain` are functions that may be awaited on the spot although they are plain ones.
+        """
         linecache.cache[name] = (len(code), None, f"{code}\n".splitlines(keepends=True), name)
         sys.argv = [name]
-        value, error = attempt(lambda: self._evaluate(parts_of(code, name)))
+        value, error = attempt(lambda: self._evaluate(parts_of(code, name, plain)))
         if isinstance(error, SystemExit):
             return Outcome(leaving=_status(error.code))
         if error is not None:
@@ -70,9 +74,24 @@ class Interpreter:
         return value
 
 
-def parts_of(code: str, name: str) -> list[CodeType]:
+class _Plain(ast.NodeTransformer):
+    """Takes the `await` from calls of functions that are plain ones."""
+
+    def __init__(self, names: Collection[str]) -> None:
+        self._names = names
+
+    def visit_Await(self, node: ast.Await) -> ast.expr:
+        self.generic_visit(node)
+        call = node.value
+        plain = isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in self._names
+        return call if plain else node
+
+
+def parts_of(code: str, name: str, plain: Collection[str] = ()) -> list[CodeType]:
     """The statements, and the last expression apart from them, so that its value is had."""
     tree = ast.parse(code, name)
+    if plain:
+        tree = _Plain(plain).visit(tree)
     allow = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
     last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
     body = compile(tree, name, "exec", flags=allow, dont_inherit=True)

@@ -32,7 +32,7 @@ def serve(channel: socket.socket, wanted: dict[str, Any]) -> NoReturn:
         _prepare(interpreter, work, fields, body)
         if "tools" in fields:
             interpreter.names.update(tools.functions(line, fields["tools"]))
-        outcome = interpreter.run(fields["code"], fields["name"])
+        outcome = interpreter.run(fields["code"], fields["name"], fields.get("tools", ()))
         flush()
         if os.getpid() != me:
             leave_fork(outcome)
