@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from pathlib import Path
 
 import pytest
 
@@ -234,5 +236,29 @@ def test_a_process_that_dies_ends_its_run_and_no_other() -> None:
         assert (record.status, after.status) == ("killed", "success")
         assert record.error is not None
         assert record.error.type == "WorkerLost"
+
+    play(scene)
+
+
+def test_the_interpreter_stands_behind_the_walls_of_every_box() -> None:
+    async def scene(monty: Monty) -> None:
+        await monty.run("1")
+        standing = [process for process in monty.runner._all if process.alive]
+        assert standing
+        for process in standing:
+            assert process._box is not None
+            pid = process._box.pid
+            while children := Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+                pid = int(children[0])
+            lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+            status = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+            assert status["Name"] == "monty"
+            assert status["Seccomp"] == "2"
+            assert status["CapEff"].strip("0") == ""
+            assert status["NoNewPrivs"] == "1"
+            assert os.geteuid() or status["Uid"].split()[0] != "0"
+            for kind in ("net", "pid", "mnt", "user", "ipc"):
+                theirs, ours = (Path(f"/proc/{who}/ns/{kind}").stat() for who in (pid, "self"))
+                assert theirs.st_ino != ours.st_ino
 
     play(scene)
