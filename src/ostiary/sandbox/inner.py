@@ -53,6 +53,9 @@ class InnerCalls:
         self._tools = tools
         self._most = most
         self.count = before
+        self.latest = ""
+        """The tool that was called last, by its own name."""
+
         self.ended: list[ToolCall] = []
 
     def knows(self, name: str) -> bool:
@@ -73,6 +76,7 @@ class InnerCalls:
         if self.count >= self._most:
             raise TooManyCalls(self._most)
         self.count += 1
+        self.latest = name
         began = time.perf_counter()
         try:
             value = await tools.call(name, positional, named)

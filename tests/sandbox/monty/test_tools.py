@@ -236,6 +236,26 @@ before + [again, mcp_Sums_add(1)['sum']]"""
     play(second)
 
 
+@pytest.mark.parametrize("call", ["call_tool('mcp_Sums_hold', {})", "await mcp_Sums_hold()"])
+def test_every_way_to_call_can_be_held_and_gone_on_with(call: str) -> None:
+    def hold() -> None:
+        raise ToolHeld("waits")
+
+    async def scene(monty: Monty) -> None:
+        tools = sums(mcp_Sums_hold=hold)
+        record = await monty.run(f"held = {call}\nheld + mcp_Sums_add(1)['sum']", tools=tools)
+        assert record.paused is not None
+        assert record.paused.name == "mcp_Sums_hold"
+
+        resumes = Resumption(state=record.paused.state, result=4)
+        after = await monty.run("", tools=tools, resumes=resumes)
+        assert after.result is not None
+        assert after.result.text == "7"
+        assert [one.name for one in after.tool_calls] == ["mcp_Sums_hold", "mcp_Sums_add"]
+
+    play(scene)
+
+
 def test_bytes_that_are_no_paused_run_are_refused() -> None:
     async def scene(monty: Monty) -> None:
         for state in (b"", b"nonsense", b"\x96\xa31.0\x01\xa1a\xa1b\xc2\xc4\x00"):

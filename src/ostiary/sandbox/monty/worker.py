@@ -194,7 +194,7 @@ class MontyWorker:
         except ToolFault as fault:
             return await self._answer(at, _raised(fault.message, fault.code), awaited=awaited)
         except ToolHeld as held:
-            raise _StoppedError(self._paused(at, name, held)) from held
+            raise _StoppedError(self._paused(at, held)) from held
         except TooManyCalls as error:
             raise _StoppedError(Ended(how="lost", fault=error.fault())) from error
         return await self._answer(at, {"return_value": result}, awaited=awaited)
@@ -296,15 +296,15 @@ class MontyWorker:
         return await self.run(msgspec.structs.replace(job, resumes=resumes), tap)
 
     def _state(self, at: pm.AsyncFunctionSnapshot) -> bytes:
-        name, awaited = str(at.function_name), self._is_awaited(at)
-        return packed(State(VERSION, self._inner.count, name, self._names[-1], awaited, at.dump()))
+        waits, awaited = self._inner.latest, self._is_awaited(at)
+        return packed(State(VERSION, self._inner.count, waits, self._names[-1], awaited, at.dump()))
 
-    def _paused(self, at: pm.AsyncFunctionSnapshot, name: str, held: ToolHeld) -> Ended:
+    def _paused(self, at: pm.AsyncFunctionSnapshot, held: ToolHeld) -> Ended:
         try:
             state = self._state(at)
         except CallerFault as fault:
             return Ended(how="lost", fault=Fault("limit", "StateLimit", fault.message))
-        paused = Paused(state=state, name=name, ticket=held.ticket, calls=self._inner.count)
+        paused = Paused(state=state, name=self._inner.latest, ticket=held.ticket, calls=self._inner.count)
         return Ended(how="paused", paused=paused)
 
     # --- its end ----------------------------------------------------------------------------------
