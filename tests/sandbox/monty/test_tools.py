@@ -11,6 +11,7 @@ from ostiary.errors import CallerFault, GatewayFault
 from ostiary.sandbox.inner import MAX_RESULT
 from ostiary.sandbox.limits import MIB, Limits
 from ostiary.sandbox.request import Resumption, RunRequest
+from ostiary.sandbox.runner import Environment, Job
 from ostiary.sandbox.toolbox import ToolFault, ToolHeld
 from tests.sandbox.monty.world import Monty, play
 from tests.sandbox.toolboxes import Shelf
@@ -252,6 +253,33 @@ def test_every_way_to_call_can_be_held_and_gone_on_with(call: str) -> None:
         assert after.result is not None
         assert after.result.text == "7"
         assert [one.name for one in after.tool_calls] == ["mcp_Sums_hold", "mcp_Sums_add"]
+
+    play(scene)
+
+
+def test_a_run_is_dumped_while_it_waits_and_its_copy_goes_on_by_itself() -> None:
+    class Nowhere:
+        def stdout(self, data: bytes) -> None: ...
+        def stderr(self, data: bytes) -> None: ...
+
+    async def scene(monty: Monty) -> None:
+        limits, nothing = Limits(), Environment()
+        first, second = [await monty.runner.worker(limits, nothing) for _ in range(2)]
+        dumps: list[bytes] = []
+
+        def ask() -> int:
+            dumps.append(first.dump())
+            return 1
+
+        job = Job(code="mcp_Sums_ask() * 10", owner="ana", tools=sums(mcp_Sums_ask=ask))
+        ended = await first.run(job, Nowhere())
+        copied = await second.resume(dumps[0], 2, job, Nowhere())
+        with pytest.raises(CallerFault, match="waits for no call"):
+            first.dump()
+        await first.close()
+        await second.close()
+
+        assert [one.value.text if one.value else "" for one in (ended, copied)] == ["10", "20"]
 
     play(scene)
 
