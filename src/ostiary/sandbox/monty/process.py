@@ -59,6 +59,9 @@ class MontyProcess:
         self.owner: str | None = None
         self.served = 0
         self.broken = False
+        self.leaving: asyncio.Future[None] | None = None
+        """Set while its session ends: then it is free again, within a fraction of a millisecond."""
+
         self._pool: AsyncMonty | None = None
         self._cell: Cell | None = None
         self._box: subprocess.Popen[bytes] | None = None

@@ -103,6 +103,11 @@ class MontyRunner:
     # --- processes --------------------------------------------------------------------------------
 
     async def _take(self, owner: str) -> MontyProcess:
+        if not any(one.owner == owner for one in self._used):
+            for one in self._all:
+                if one.owner == owner and one.leaving is not None and one.alive:
+                    await asyncio.wait({one.leaving})
+                    break
         for process in reversed(self._used):
             if process.owner == owner:
                 self._used.remove(process)

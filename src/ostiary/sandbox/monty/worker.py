@@ -329,11 +329,16 @@ class MontyWorker:
             process, self._process = self._process, None
             if process is None:
                 return
+            process.leaving = asyncio.get_running_loop().create_future()
             try:
                 await self._session.__aexit__(None, None, None)
             except (pm.MontyError, RuntimeError):
                 process.broken = True
-            await self._free(process)
+            freed, process.leaving = process.leaving, None
+            try:
+                await self._free(process)
+            finally:
+                freed.set_result(None)
         finally:
             self._closing.set_result(None)
 
