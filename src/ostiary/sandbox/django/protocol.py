@@ -49,8 +49,10 @@ class Answer(protocol.Answer, frozen=True):
 
 def job_message(job: Job, bounds: dict[str, int]) -> bytes:
     """A job for a child. Raises CallerFault for one of a kind that it does not know."""
-    if job.files or job.stdin or job.command is not None:
-        raise CallerFault("a Django shell takes no files, no standard input and no command of a container")
+    if job.files or job.stdin or job.command is not None or job.tools is not None:
+        raise CallerFault(
+            "a Django shell takes no files, no standard input, no tools and no command of a container"
+        )
     fields: dict[str, Any] = {
         "code": job.code,
         "name": job.name,
@@ -84,6 +86,7 @@ def answer(text: bytes) -> Answer:
         left_out=0,
         cpu_ms=max(0.0, read.cpu_ms),
         max_rss_kb=max(0, read.max_rss_kb),
+        outputs={},
         expired=read.expired,
     )
 
