@@ -26,7 +26,7 @@ class Call(msgspec.Struct, frozen=True):
     calls together in the record. `answers` is the method of the server's request that a
     client's response belongs to, empty for other messages. `form` is what the client's own user
     answered to a question of the gate, where the message brought that back. `stopped` is the
-    stop that covers the call.
+    stop that covers the call. `parent` is the id of the call in which this one was made.
     """
 
     id: str
@@ -44,6 +44,7 @@ class Call(msgspec.Struct, frozen=True):
     answers: str = ""
     form: FormAnswer | None = None
     stopped: Stop | None = None
+    parent: str = ""
 
 
 class Refused(msgspec.Struct, frozen=True):

@@ -83,6 +83,7 @@ def decided(  # noqa: PLR0913 - each is one field of the record
         args_keys=argument_keys(call),
         args_digest=call.args_digest,
         session=call.session,
+        parent=call.parent,
         enforced=enforced,
         note=note,
     )

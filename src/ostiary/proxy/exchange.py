@@ -22,7 +22,9 @@ Header = tuple[bytes, bytes]
 class ClientRequest(msgspec.Struct):
     """One complete HTTP request from downstream. `path` excludes the query.
 
-    `grant` is set by the check of the head at an HTTP listener, and only by it.
+    `grant` is set by the check of the head at an HTTP listener, and only by it. `parent` is the id of
+    the gate's call that led to this request, where it comes from within this process; nothing that
+    comes over a connection sets it.
     """
 
     method: str
@@ -32,6 +34,7 @@ class ClientRequest(msgspec.Struct):
     body: bytes
     peer: str = ""
     grant: Grant | None = None
+    parent: str = ""
 
     def header(self, name: bytes) -> bytes | None:
         """The only value of `name` (lower case), or None when it is absent."""
@@ -45,7 +48,8 @@ class UpstreamRequest(msgspec.Struct):
     """One HTTP-shaped request to an upstream. `headers` exclude hop-by-hop, Host and length.
 
     `idempotent` allows one retry on a fresh connection, and only when no byte was written.
-    `grant` names on whose behalf it is sent; it never goes on the wire. `target` names another
+    `grant` names on whose behalf it is sent, `call` is the id of the gate's call; neither goes on the
+    wire. `target` names another
     path and query of the same origin than the one that the upstream was configured with.
     """
 
@@ -55,6 +59,7 @@ class UpstreamRequest(msgspec.Struct):
     idempotent: bool = False
     grant: str = ""
     target: str = ""
+    call: str = ""
 
     def header(self, name: bytes) -> bytes | None:
         """The first value of `name` (lower case), or None when it is absent."""

@@ -10,6 +10,8 @@ import logging
 from collections.abc import Callable
 from functools import partial
 
+import msgspec
+
 from ostiary.audit.record import Record
 from ostiary.calls.call import Era
 from ostiary.calls.journal import Entry, Reply
@@ -40,11 +42,17 @@ log = logging.getLogger("ostiary.proxy")
 class Gate:
     """Takes complete requests, and answers or relays each."""
 
-    def __init__(self, desk: Desk, local: Grant | None, *, max_body: int = MAX_BYTES) -> None:
-        """`local` is the grant of a stdio client; None where a door checks every request."""
+    def __init__(
+        self, desk: Desk, local: Grant | None, *, max_body: int = MAX_BYTES, parent: str = ""
+    ) -> None:
+        """`local` is the grant of a stdio client; None where a door checks every request.
+
+        `parent` is the id of the call in which all that comes here is made; empty for clients.
+        """
         self._desk = desk
         self._max_body = max_body
         self._local = local
+        self._parent = parent
         self._mirrored = Mirrored(desk)
 
     def __call__(self, request: ClientRequest, responder: Responder) -> None:
@@ -258,6 +266,8 @@ class Gate:
             _plain(responder, 202, "")
             return
         call = self._desk.call(message, era, grant, session, answered, form)
+        if self._parent:
+            call = msgspec.structs.replace(call, parent=self._parent)
         Turn(self._desk, call, grant, session, headers, responder).start()
 
     def _session(self, grant: Grant, session_id: bytes | None, peer: str) -> Session:

@@ -196,7 +196,7 @@ class Turn:
         relay = self._relay = Relay(answering, judge, responder, self._ended)
         if message.method == LISTEN and call.era == "modern":
             desk.changes.add(Listener(call.grant, relay, self._session, message, judge))
-        request = UpstreamRequest("POST", self._headers, message.raw, grant=call.grant)
+        request = UpstreamRequest("POST", self._headers, message.raw, grant=call.grant, call=call.id)
         self._started = True
         desk.stops.add(self, call.grant)
         try:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from ostiary.proxy.exchange import Upstream
 from ostiary.settings import Builtin, DjangoOptions, DockerOptions
 from ostiary.wiring.permits import Permits
+from ostiary.wiring.premises import Premises
 
 
 def start_builtin(
-    options: Builtin, environ: Mapping[str, str], clock: Callable[[], int], permits: Permits
+    options: Builtin, environ: Mapping[str, str], premises: Premises, permits: Permits
 ) -> Upstream:
     """Start it. Only the one that is asked for is loaded. Raises OstiaryError when it cannot run."""
+    clock = premises.store.clock.now
     if isinstance(options, DjangoOptions):
         from ostiary.wiring.django import start_django
 

@@ -19,12 +19,14 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     """Who calls, and how.
 
     `owner` is the name of the grant, `local` where there is none. `session` is empty on the modern
-    era, which has no sessions. `log_level` is the least level that the client wants to hear; None
+    era, which has no sessions. `call` is the id that the gate in front gave the call; empty where there
+    is none. `log_level` is the least level that the client wants to hear; None
     for nothing at all.
     """
 
     owner: str
     session: str = ""
+    call: str = ""
     revision: str
     modern: bool
     info: Json = {}

@@ -204,6 +204,7 @@ class Endpoint:
             return
         caller = Caller(
             owner=owner,
+            call=request.parent,
             revision=MODERN_VERSIONS[0],
             modern=True,
             info=info,
@@ -251,7 +252,9 @@ class Endpoint:
         if not asked:
             empty(responder, 202)
             return
-        self._requests(asked, session, responder, plain=STREAM not in accepted(request), batch=batch)
+        channel = self._channel(asked, session, responder, plain=STREAM not in accepted(request), batch=batch)
+        for message in asked:
+            self._request(message, session, channel, request.parent)
 
     def _initialize(self, message: Message, responder: Responder, owner: str) -> None:
         wanted = message.params.get("protocolVersion")
@@ -265,10 +268,10 @@ class Endpoint:
         body = answers.result(id_of(message), self._server.initialized(revision))
         whole(responder, 200, body, _of(session))
 
-    def _requests(
+    def _channel(
         self, asked: Sequence[Message], session: Session, responder: Responder, *, plain: bool, batch: bool
-    ) -> None:
-        """Answer the requests of one POST, on one channel."""
+    ) -> Channel:
+        """The one that answers the requests of one POST."""
         long = not self._limits.patience or any(message.method == "tools/call" for message in asked)
         name = session.next_name() if long and session.revision >= RESUMABLE_SINCE and not plain else ""
         channel = Channel(
@@ -277,10 +280,9 @@ class Endpoint:
         if name:
             session.keep(channel)
         channel.open_after(self._limits.patience if name else KEEP_ALIVE)
-        for message in asked:
-            self._request(message, session, channel)
+        return channel
 
-    def _request(self, message: Message, session: Session, channel: Channel) -> None:
+    def _request(self, message: Message, session: Session, channel: Channel, call: str) -> None:
         key = id_key(id_of(message))
         refused = self._work.refusal(message)
         if key in session.tasks:
@@ -294,6 +296,7 @@ class Endpoint:
         caller = Caller(
             owner=session.owner,
             session=session.name,
+            call=call,
             revision=session.revision,
             modern=False,
             info=session.info,
