@@ -183,7 +183,28 @@ class DjangoOptions:
         return ("--unsafe-no-isolation: code runs with all that this process may do",)
 
 
-Builtin = PythonOptions | DockerOptions | DjangoOptions
+@dataclass(frozen=True, slots=True)
+class CodeOptions:
+    """How the built-in server for code that calls tools works. `servers` is the file that names them."""
+
+    name: ClassVar[str] = "code"
+
+    servers: Path
+    isolation: Literal["strict", "best-effort", "none"] = "strict"
+    cache_dir: str | None = None
+
+    def describe(self) -> str:
+        """What stands behind the gate, for a person."""
+        return f"the built-in server for code that calls tools (servers of {self.servers.name})"
+
+    def unsafe(self) -> tuple[str, ...]:
+        """What weakens it, for the banner and the records."""
+        if self.isolation != "none":
+            return ()
+        return ("--unsafe-no-isolation: code runs with all that this process may do",)
+
+
+Builtin = PythonOptions | DockerOptions | DjangoOptions | CodeOptions
 """How a server that comes with Ostiary was asked to be. Each has a `name`, `describe` and `unsafe`."""
 
 

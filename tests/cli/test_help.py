@@ -29,6 +29,7 @@ TOOLS = [{"name": "fetch", "inputSchema": {"type": "object"}}]
 ENDLESS = {"--watch", "--follow", "-w", "-f"}
 NOT_RUN = {
     ("proxy",),
+    ("run", "code"),
     ("run", "python"),
     ("run", "docker"),
     ("run",),

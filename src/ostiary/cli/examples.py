@@ -22,6 +22,7 @@ EXAMPLES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = MappingProxyType(
             ("code behind walls, for a client on stdio", "ostiary run python"),
             ("commands in one container of yours", "ostiary run docker --toolset exec --container web"),
             ("a shell in the Django project of this folder", "ostiary run django --settings mysite.settings"),
+            ("code that calls tools of servers", "ostiary run code --servers servers.json"),
         ),
         "demo": (("watch it, and keep what was recorded", "ostiary demo --state-dir demo-state"),),
         "doctor": (

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from typing import Final
 
 from ostiary.cli.proxy import Option, Parser, gather, option_table, run_gate
+from ostiary.cli.run_code import CODE
 from ostiary.cli.run_django import DJANGO
 from ostiary.cli.run_docker import DOCKER
 from ostiary.cli.run_python import PYTHON
@@ -15,7 +16,7 @@ from ostiary.cli.server_command import ServerCommand
 from ostiary.errors import CallerFault
 from ostiary.settings import ProxyOptions
 
-COMMANDS: Final[Mapping[str, ServerCommand]] = {one.name: one for one in (PYTHON, DOCKER, DJANGO)}
+COMMANDS: Final[Mapping[str, ServerCommand]] = {one.name: one for one in (PYTHON, DOCKER, DJANGO, CODE)}
 ELSEWHERE: Final = frozenset(
     {
         "--upstream", "--upstream-transport", "--upstream-ca", "--upstream-cert", "--upstream-key",

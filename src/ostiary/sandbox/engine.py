@@ -96,6 +96,12 @@ class Engine:
             self._opened.set()
         self._sweep()
 
+    async def ready(self) -> None:
+        """Wait until the runner is. Raises OstiaryError when it cannot be."""
+        await (self._opened.wait() if self._opened is not None else asyncio.sleep(0))
+        if self._unready is not None:
+            raise self._unready
+
     # --- what owners do ---------------------------------------------------------------------------
 
     async def run(self, request: RunRequest, *, progress: OnProgress | None = None) -> RunRecord:
@@ -243,10 +249,7 @@ class Engine:
         run.entered = True
         if run.stopped is not None:
             raise asyncio.CancelledError
-        if self._opened is not None:
-            await self._opened.wait()
-        if self._unready is not None:
-            raise self._unready
+        await self.ready()
         try:
             environment = await self._resolve(request.code, request.requirements, request.owner)
         except OstiaryError as fault:

@@ -48,10 +48,17 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Talk:
-    """Asks one thing after the other. `session` and `version` are set by the handshake."""
+    """Asks on behalf of `grant`, with ids that begin with `name`.
 
-    def __init__(self, upstream: Upstream, own: Sequence[Header]) -> None:
+    `session` and `version` are set by the handshake.
+    """
+
+    def __init__(
+        self, upstream: Upstream, own: Sequence[Header], grant: str = GRANT, name: str = GRANT
+    ) -> None:
         self.upstream = upstream
+        self._name = name
+        self._grant = grant
         self._own = tuple(own)
         self._asked = 0
         self.received = 0
@@ -63,7 +70,7 @@ class Talk:
     ) -> Answer:
         """Send a request and wait for its response; progress, questions and news are passed over."""
         self._asked += 1
-        message_id = f"scan-{self._asked}"
+        message_id = f"{self._name}-{self._asked}"
         body = msgspec.json.encode({"jsonrpc": "2.0", "id": message_id, "method": method, "params": params})
         arrived: asyncio.Future[Collected] = asyncio.get_running_loop().create_future()
         heads: list[Head] = []
@@ -72,7 +79,7 @@ class Talk:
             if not arrived.done():
                 arrived.set_result(collected)
 
-        request = UpstreamRequest("POST", [*self._headers(), *headers], body, grant=GRANT)
+        request = UpstreamRequest("POST", [*self._headers(), *headers], body, grant=self._grant)
         terms = Terms(seconds, _BODIES, heads.append)
         collect(self.upstream, request, message_id, MAX_BYTES, done, terms)
         collected = await arrived
@@ -99,12 +106,12 @@ class Talk:
     async def tell(self, method: str, seconds: float) -> None:
         """Send a notification, and wait until it was taken."""
         body = msgspec.json.encode({"jsonrpc": "2.0", "method": method})
-        await self._send(UpstreamRequest("POST", self._headers(), body, grant=GRANT), seconds)
+        await self._send(UpstreamRequest("POST", self._headers(), body, grant=self._grant), seconds)
 
     async def leave(self) -> None:
         """End the session, if there is one. The server cannot keep anybody waiting."""
         if self.session is not None:
-            await self._send(UpstreamRequest("DELETE", self._headers(), b"", grant=GRANT), LEAVE)
+            await self._send(UpstreamRequest("DELETE", self._headers(), b"", grant=self._grant), LEAVE)
             self.session = None
 
     async def _send(self, request: UpstreamRequest, seconds: float) -> None:

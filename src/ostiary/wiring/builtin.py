@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ostiary.proxy.exchange import Upstream
-from ostiary.settings import Builtin, DjangoOptions, DockerOptions
+from ostiary.settings import Builtin, CodeOptions, DjangoOptions, DockerOptions
 from ostiary.wiring.permits import Permits
 from ostiary.wiring.premises import Premises
 
@@ -23,6 +23,10 @@ def start_builtin(
         from ostiary.wiring.docker import start_docker
 
         return start_docker(options, environ, clock)
+    if isinstance(options, CodeOptions):
+        from ostiary.wiring.code import start_code
+
+        return start_code(options, environ, premises)
     from ostiary.wiring.python import start_python
 
     return start_python(options, environ, clock)

@@ -64,8 +64,9 @@ class Premises:
         *,
         own_headers: Sequence[Header] = (),
         headers_end_here: bool = False,
+        follow: bool = True,
     ) -> Post:
-        """A gate in front of `upstream`, in service at once."""
+        """A gate in front of `upstream`. `follow` says that `policy` is the file's, changes and all."""
         options = self.options
         desk = Desk(
             upstream=upstream,
@@ -86,7 +87,7 @@ class Premises:
             approvals=self.asking.source,
         )
         self.asking.begin(desk, self.hook, options.grant)
-        return Post(self, desk, self._watches(server, policy, desk, locked))
+        return Post(self, desk, self._watches(server, policy if follow else None, desk, locked))
 
     def _watches(
         self, server: str, policy: Policy | None, desk: Desk, locked: LockedPins | None

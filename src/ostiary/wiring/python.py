@@ -41,13 +41,7 @@ def start_python(
     found = probe(environ)
     walls = Walls.decide(options.isolation, found)
     cache = cache_folder(environ)
-    engine = Engine(
-        _runner(options, environ, walls, cache),
-        clock=clock,
-        mint=run_id,
-        resolve=Supplied(options.engine, partial(_supply, environ, walls, cache)),
-        on_trouble=trouble,
-    )
+    engine = make_engine(options, environ, walls, cache, clock)
     server = make_server(
         engine,
         version=VERSION,
@@ -55,6 +49,19 @@ def start_python(
         status=lambda: status_of(engine, found.told),
     )
     return EngineUpstream(BuiltinUpstream(server), engine, walls, "the Python server could not warm up")
+
+
+def make_engine(
+    options: PythonOptions, environ: Mapping[str, str], walls: Walls, cache: Path, clock: Callable[[], int]
+) -> Engine:
+    """The engine that `options` name, not opened yet. Raises OstiaryError where it cannot be had."""
+    return Engine(
+        _runner(options, environ, walls, cache),
+        clock=clock,
+        mint=run_id,
+        resolve=Supplied(options.engine, partial(_supply, environ, walls, cache)),
+        on_trouble=trouble,
+    )
 
 
 def _runner(options: PythonOptions, environ: Mapping[str, str], walls: Walls, cache: Path) -> Runner:

@@ -1,0 +1,107 @@
+"""Which servers code may call, from a file of the form that MCP clients use. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Final, cast
+
+import msgspec
+
+from ostiary.errors import CallerFault
+from ostiary.wire.message import as_object
+
+MAX_BYTES: Final = 1 << 20
+MAX_SERVERS: Final = 64
+_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_. -]{0,63}")
+_VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_COMMAND_KEYS: Final = frozenset({"command", "args", "env", "cwd", "type"})
+_URL_KEYS: Final = frozenset({"url", "headers", "type"})
+_EXAMPLE: Final = '{"mcpServers": {"Time": {"command": "uvx", "args": ["mcp-server-time"]}}}'
+
+
+class ServerEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One server: either `command` (its words) with `env` and `cwd`, or `url` with `headers`."""
+
+    name: str
+    command: tuple[str, ...] = ()
+    env: Mapping[str, str] = msgspec.field(default_factory=dict[str, str])
+    cwd: str = ""
+    url: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+def read_servers(content: bytes, file: str, environ: Mapping[str, str]) -> tuple[ServerEntry, ...]:
+    """The servers of a file, in its order.
+
+    `${NAME}` in a value of `env` and `headers` stands for a variable of the environment, so that no
+    secret has to be in the file. Raises CallerFault for anything that is not understood.
+    """
+    if len(content) > MAX_BYTES:
+        raise CallerFault(f"{file}: over {MAX_BYTES} bytes", hint="list only servers that code is to call")
+    try:
+        document = as_object(msgspec.json.decode(content)) or {}
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise CallerFault(f"{file}: this is not JSON: {error}", hint=f"for example {_EXAMPLE}") from None
+    servers = as_object(document.get("mcpServers"))
+    if not servers:
+        raise CallerFault(f"{file}: expected `mcpServers` with at least one server", hint=_EXAMPLE)
+    if len(servers) > MAX_SERVERS:
+        raise CallerFault(f"{file}: {len(servers)} servers, and {MAX_SERVERS} is the most")
+    return tuple(_entry(name, value, file, environ) for name, value in servers.items())
+
+
+def _entry(name: str, value: object, file: str, environ: Mapping[str, str]) -> ServerEntry:
+    where = f"{file}: server `{name[:80]}`"
+    if not _NAME.fullmatch(name):
+        raise CallerFault(f"{where}: not a name", hint="a letter, then letters, digits, `_`, `-`, `.`")
+    given = as_object(value) or {}
+    if ("command" in given) == ("url" in given):
+        raise CallerFault(f"{where}: expected either `command` or `url`")
+    known = _URL_KEYS if "url" in given else _COMMAND_KEYS
+    for key in given:
+        if key not in known:
+            near = get_close_matches(key, known, n=1)
+            raise CallerFault(
+                f"{where}: unknown key `{key[:80]}`", hint=f"did you mean `{near[0]}`" if near else None
+            )
+    if "url" in given:
+        headers = _texts(given.get("headers", {}), f"{where}: `headers`", environ)
+        return ServerEntry(
+            name=name, url=_text(given["url"], f"{where}: `url`"), headers=tuple(headers.items())
+        )
+    arguments = given.get("args", [])
+    if not isinstance(arguments, list):
+        raise CallerFault(f"{where}: `args`: expected a list of texts")
+    words = [_text(given["command"], f"{where}: `command`")]
+    words += [_text(each, f"{where}: `args`") for each in cast("list[object]", arguments)]
+    return ServerEntry(
+        name=name,
+        command=tuple(words),
+        env=_texts(given.get("env", {}), f"{where}: `env`", environ),
+        cwd=_text(given.get("cwd", ""), f"{where}: `cwd`"),
+    )
+
+
+def _text(value: object, where: str) -> str:
+    if not isinstance(value, str) or "\0" in value:
+        raise CallerFault(f"{where}: expected a text")
+    return value
+
+
+def _texts(value: object, where: str, environ: Mapping[str, str]) -> dict[str, str]:
+    given = as_object(value)
+    if given is None:
+        raise CallerFault(f"{where}: expected an object of texts")
+    return {key: _filled(_text(each, f"{where}, `{key}`"), where, environ) for key, each in given.items()}
+
+
+def _filled(text: str, where: str, environ: Mapping[str, str]) -> str:
+    def value_of(found: re.Match[str]) -> str:
+        value = environ.get(found[1])
+        if value is None:
+            raise CallerFault(f"{where}: the variable `{found[1]}` is not set", hint="export it first")
+        return value
+
+    return _VARIABLE.sub(value_of, text)

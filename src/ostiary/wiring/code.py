@@ -1,0 +1,138 @@
+"""The built-in server for code that calls tools: servers behind gates, engines, the tools of code mode."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from ostiary import VERSION
+from ostiary.errors import CallerFault, OstiaryError
+from ostiary.policy.load import load_text
+from ostiary.proxy.exchange import Flow, Sink, UpstreamRequest
+from ostiary.proxy.policy_file import read_policy
+from ostiary.sandbox.engine import Engine
+from ostiary.sandbox.isolation.cache import cache_folder
+from ostiary.sandbox.isolation.probe import probe
+from ostiary.sandbox.isolation.walls import Walls
+from ostiary.sandbox.monty.runner import MontyRunner
+from ostiary.sandbox.request import RunRequest
+from ostiary.servers.code.server import make_server
+from ostiary.servers.code.servers_file import MAX_BYTES, ServerEntry, read_servers
+from ostiary.servers.code.workshop import Workshop
+from ostiary.servers.core.upstream import BuiltinUpstream
+from ostiary.servers.runs import run_id
+from ostiary.settings import CodeOptions, PythonOptions
+from ostiary.wiring.engine import trouble
+from ostiary.wiring.inner import InnerServer
+from ostiary.wiring.premises import Premises
+from ostiary.wiring.python import make_engine
+
+_SAMPLE: Final = '{"version": "1", "servers": {"code": {...}, "NAME": {...}}}'
+
+
+class CodeUpstream:
+    """Implements `Upstream`: the server of code mode, with its engines and the servers behind it."""
+
+    def __init__(
+        self,
+        server: BuiltinUpstream,
+        workshop: Workshop,
+        engines: Sequence[Engine],
+        inner: Sequence[InnerServer],
+        walls: Walls,
+    ) -> None:
+        """Serves at once; the engines warm up meanwhile, and a run that comes early waits for them."""
+        self._server = server
+        self._workshop = workshop
+        self._engines = engines
+        self._inner = inner
+        self._walls = walls
+        loop = asyncio.get_running_loop()
+        self._warming = [loop.create_task(self._warm(engine)) for engine in engines]  # ended in `close`
+
+    async def _warm(self, engine: Engine) -> None:
+        try:
+            await engine.open()
+        except OstiaryError as error:
+            trouble(f"the engine `{engine.runner.name}` could not warm up: {error.message}")
+
+    def send(self, request: UpstreamRequest, sink: Sink) -> Flow:
+        """Take one request; see `Upstream.send`."""
+        return self._server.send(request, sink)
+
+    async def close(self) -> None:
+        """End every call, run and session, then the servers behind."""
+        for task in self._warming:
+            task.cancel()
+        await asyncio.wait(self._warming)
+        await self._server.close()
+        for engine in self._engines:
+            await engine.close()
+        await self._workshop.close()
+        await asyncio.gather(*(one.close() for one in self._inner))
+        self._walls.cells.close()
+
+
+class Chosen:
+    """Monty where it can run the code, else CPython; decided before any of it runs."""
+
+    def __init__(self, runner: MontyRunner, monty: Engine, cpython: Engine) -> None:
+        self._runner = runner
+        self._monty = monty
+        self._cpython = cpython
+
+    async def __call__(self, request: RunRequest) -> Engine:
+        """The engine for some code."""
+        if request.requirements or "# /// script" in request.code:
+            return self._cpython
+        await self._monty.ready()
+        reason = await self._runner.parses(request.code, request.owner, request.tools)
+        return self._monty if reason is None else self._cpython
+
+
+def start_code(options: CodeOptions, environ: Mapping[str, str], premises: Premises) -> CodeUpstream:
+    """Read the file of servers, decide about the walls, and serve.
+
+    Raises OstiaryError for a file that is not understood, and where the isolation cannot be had.
+    """
+    entries = _entries(options.servers, environ)
+    _check_policy(premises)
+    if options.cache_dir is not None:
+        environ = {**environ, "OSTIARY_CACHE_DIR": str(Path(options.cache_dir).absolute())}
+    walls = Walls.decide(options.isolation, probe(environ))
+    cache = cache_folder(environ)
+    runner = MontyRunner(walls, cache)
+    monty = Engine(runner, clock=premises.store.clock.now, mint=run_id, on_trouble=trouble)
+    cpython = make_engine(
+        PythonOptions(isolation=options.isolation), environ, walls, cache, premises.store.clock.now
+    )
+    inner = [InnerServer(premises, entry, environ) for entry in entries]
+    engines = (monty, cpython)
+    workshop = Workshop(inner, engines, Chosen(runner, monty, cpython), VERSION)
+    server = BuiltinUpstream(make_server(workshop, version=VERSION))
+    return CodeUpstream(server, workshop, engines, inner, walls)
+
+
+def _entries(path: Path, environ: Mapping[str, str]) -> tuple[ServerEntry, ...]:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise CallerFault(f"--servers: cannot read `{path}`: {reason}") from error
+    return read_servers(content, str(path), environ)
+
+
+def _check_policy(premises: Premises) -> None:
+    """One policy for tools of several servers would let one server's tool pass for another's."""
+    file = premises.options.policy
+    if file is None:
+        return
+    document, _ = load_text(read_policy(file), file=str(file))
+    if document is not None and document.single is not None:
+        raise CallerFault(
+            f"{file}: code calls tools of several servers, and this policy is for one",
+            hint=f"put the rules below their servers: {_SAMPLE}",
+        )

@@ -1,0 +1,71 @@
+"""The file of servers: what is understood, and what is said of the rest."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ostiary.errors import CallerFault
+from ostiary.servers.code.servers_file import ServerEntry, read_servers
+
+
+def read(document: Any, **environ: str) -> tuple[ServerEntry, ...]:
+    return read_servers(json.dumps(document).encode(), "servers.json", environ)
+
+
+def test_commands_and_urls_are_read_as_clients_read_them() -> None:
+    first, second = read(
+        {
+            "mcpServers": {
+                "Time": {"command": "uvx", "args": ["mcp-server-time"], "env": {"TZ": "UTC"}},
+                "Web": {"url": "http://127.0.0.1:1/mcp", "headers": {"X-Key": "${KEY}"}, "type": "http"},
+            }
+        },
+        KEY="s3cret",
+    )
+
+    assert first == ServerEntry(name="Time", command=("uvx", "mcp-server-time"), env={"TZ": "UTC"})
+    assert second.headers == (("X-Key", "s3cret"),)
+
+
+@pytest.mark.parametrize(
+    ("document", "what", "hint"),
+    [
+        ([], "expected `mcpServers`", "mcpServers"),
+        ({"mcpServers": {}}, "expected `mcpServers`", ""),
+        ({"mcpServers": {"x": {}}}, "either `command` or `url`", ""),
+        ({"mcpServers": {"x": {"command": "a", "url": "b"}}}, "either `command` or `url`", ""),
+        ({"mcpServers": {"x": {"command": "a", "arg": []}}}, "unknown key `arg`", "did you mean `args`"),
+        ({"mcpServers": {"x": {"command": ["a"]}}}, "`command`: expected a text", ""),
+        ({"mcpServers": {"x": {"command": "a", "args": "b"}}}, "`args`: expected a list", ""),
+        ({"mcpServers": {"x": {"command": "a", "env": {"K": "${NOPE}"}}}}, "`NOPE` is not set", "export"),
+        ({"mcpServers": {"-x": {"command": "a"}}}, "not a name", "a letter"),
+        ({"mcpServers": {f"s{n}": {"command": "a"} for n in range(65)}}, "64 is the most", ""),
+    ],
+)
+def test_what_is_not_understood_says_what_was_expected(document: Any, what: str, hint: str) -> None:
+    with pytest.raises(CallerFault) as told:
+        read(document)
+
+    assert what in told.value.message
+    assert "servers.json" in told.value.message
+    assert hint in (told.value.hint or "")
+
+
+TREES = st.recursive(st.none() | st.text(), lambda inner: st.dictionaries(st.text(), inner))
+DOCUMENTS = TREES.map(lambda value: json.dumps({"mcpServers": value}).encode())
+
+
+@given(st.binary(max_size=200) | DOCUMENTS)
+def test_any_bytes_are_read_or_refused_by_the_name_of_the_file(content: bytes) -> None:
+    told = "f: "
+    try:
+        read_servers(content, "f", {})
+    except CallerFault as fault:
+        told = fault.message
+
+    assert told.startswith("f: ")
