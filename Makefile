@@ -131,7 +131,12 @@ tests/npm/node_modules/stamp: tests/npm/package.json tests/npm/package-lock.json
 
 # Programs the tests talk to. Without a network the tests that need one are skipped and say so; with
 # CI=true a missing one is a failure.
-PEERS := .venvs/mcp1/stamp .venvs/servers/stamp tests/npm/node_modules/stamp .venvs/pyodide/stamp .venvs/containers/stamp .venvs/django6/stamp
+PEERS := .venvs/mcp1/stamp .venvs/servers/stamp tests/npm/node_modules/stamp .venvs/pyodide/stamp \
+  .venvs/containers/stamp
+# Django 6 wants a newer Python than we do: where there is none, its tests are skipped, in CI as well.
+ifneq ($(shell OLDEST=12 scripts/find-python.sh 2>/dev/null),)
+PEERS += .venvs/django6/stamp
+endif
 ifeq ($(shell command -v tinyproxy),)
 PEERS += .venvs/programs/stamp-tinyproxy-bin
 endif

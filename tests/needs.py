@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
@@ -148,3 +149,17 @@ def needs_podman() -> str:
 def needs_gvisor() -> str:
     """The address of an engine whose runtime `runsc` works."""
     return _needs_engine(engines.gvisor)
+
+
+def needs_django_6() -> Path:
+    """The interpreter of Django 6. Nobody has to have a Python that is new enough for it."""
+    newer = subprocess.run(
+        [ROOT / "scripts/find-python.sh"],
+        env={**os.environ, "OLDEST": "12"},
+        capture_output=True,
+        check=False,
+        timeout=30,
+    )
+    if newer.returncode != 0:
+        pytest.skip("no Python 3.12 or newer is here, which Django 6 wants")
+    return needs_environment("django6")

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from ostiary.builtin import DjangoOptions
 from ostiary.cli.run import COMMANDS, read_options
 from ostiary.errors import CallerFault
-from ostiary.settings import DjangoOptions
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from ostiary.builtin import DockerOptions, PythonOptions
 from ostiary.cli.proxy import read_options as read_proxy_options
 from ostiary.cli.run import COMMANDS, read_options
 from ostiary.errors import CallerFault
-from ostiary.settings import DockerOptions, PythonOptions
 
 
 def test_without_options_it_is_cpython_behind_strict_walls_under_the_policy_that_comes_with_it() -> None:

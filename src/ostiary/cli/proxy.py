@@ -11,19 +11,17 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
+from ostiary.builtin import BUILTIN, Builtin, parse_builtin
 from ostiary.cli.printable import printable_lines
 from ostiary.errors import CallerFault, OstiaryError
 from ostiary.limits import help_lines, parse_limits
 from ostiary.settings import (
-    BUILTIN,
     USUAL_RATE,
-    Builtin,
     ProxyOptions,
     checked_name,
     checked_rate,
     gather_headers,
     key_pair,
-    parse_builtin,
     parse_listen,
     parse_networks,
     parse_public_url,

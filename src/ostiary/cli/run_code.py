@@ -6,11 +6,11 @@ import argparse
 from pathlib import Path
 from typing import Final
 
+from ostiary.builtin import CodeOptions
 from ostiary.cli.proxy import Option
 from ostiary.cli.server_command import ServerCommand
 from ostiary.errors import CallerFault
 from ostiary.limits import help_lines
-from ostiary.settings import CodeOptions
 
 _EPILOG: Final = f"""\
 limits with their defaults, for --limit NAME=VALUE (which may be repeated):

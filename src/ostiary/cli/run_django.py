@@ -8,12 +8,12 @@ import re
 from pathlib import Path
 from typing import Final
 
+from ostiary.builtin import DjangoOptions
 from ostiary.cli.django_project import VARIABLE, project_folder, settings_module
 from ostiary.cli.proxy import Option
 from ostiary.cli.server_command import ServerCommand
 from ostiary.errors import CallerFault
 from ostiary.limits import help_lines
-from ostiary.settings import DjangoOptions
 
 MAX_SECONDS: Final = 600
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

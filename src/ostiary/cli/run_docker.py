@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Final, Literal, cast
 from urllib.parse import urlsplit
 
+from ostiary.builtin import CONTAINER_TTL_S, TOOLSETS, DockerOptions
 from ostiary.cli.proxy import Option
 from ostiary.cli.server_command import ServerCommand
 from ostiary.errors import CallerFault
 from ostiary.limits import help_lines
-from ostiary.settings import CONTAINER_TTL_S, TOOLSETS, DockerOptions
 
 SCHEMES: Final = ("unix", "tcp", "https")
 SHORTEST_TTL_S: Final = 10

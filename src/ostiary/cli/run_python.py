@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from typing import Final
 
+from ostiary.builtin import PythonOptions
 from ostiary.cli.proxy import Option
 from ostiary.cli.server_command import ServerCommand
 from ostiary.errors import CallerFault
 from ostiary.limits import help_lines
-from ostiary.settings import PythonOptions
 
 _EPILOG: Final = f"""\
 limits with their defaults, for --limit NAME=VALUE (which may be repeated):

@@ -8,8 +8,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 
+from ostiary.builtin import Builtin
 from ostiary.cli.proxy import Option
-from ostiary.settings import Builtin
 
 
 class ServerCommand(NamedTuple):

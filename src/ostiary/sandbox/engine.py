@@ -98,7 +98,8 @@ class Engine:
 
     async def ready(self) -> None:
         """Wait until the runner is. Raises OstiaryError when it cannot be."""
-        await (self._opened.wait() if self._opened is not None else asyncio.sleep(0))
+        if self._opened is not None:
+            await self._opened.wait()
         if self._unready is not None:
             raise self._unready
 
@@ -232,11 +233,11 @@ class Engine:
             # It was stopped before it had a worker, and by the engine itself.
             record = self._record(run, verdict.of_stop(run.stopped, run.request.limits))
         except Unresolved as fault:
-            told = Fault("package", "PackageFault", _whole(fault))
+            told = Fault("package", "PackageFault", verdict.in_words(fault))
             record = self._record(run, Verdict("install_error", told))
         except OstiaryError as fault:
             record = self._record(
-                run, Verdict("killed", Fault("worker", type(fault).__name__, _whole(fault)))
+                run, Verdict("killed", Fault("worker", type(fault).__name__, verdict.in_words(fault)))
             )
         finally:
             run.over()
@@ -397,7 +398,3 @@ class Engine:
     def _now() -> float:
         """Seconds of the loop's clock, for how long things take."""
         return asyncio.get_running_loop().time()
-
-
-def _whole(fault: OstiaryError) -> str:
-    return fault.message if fault.hint is None else f"{fault.message}\nhint: {fault.hint}"

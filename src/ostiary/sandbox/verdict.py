@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from typing import Literal, NamedTuple
 
+from ostiary.errors import OstiaryError
 from ostiary.sandbox.limits import MIB, Limits
 from ostiary.sandbox.record import Fault, Status
 from ostiary.sandbox.runner import Ended
@@ -72,3 +73,8 @@ def _of_signal(ended: Ended, limits: Limits) -> Verdict:
     except ValueError:
         name = f"signal {number}"
     return Verdict("error", Fault("signal", name, f"the process was ended by {name}"))
+
+
+def in_words(fault: OstiaryError) -> str:
+    """A fault of ours as one text, with what to do about it."""
+    return fault.message if fault.hint is None else f"{fault.message}\nhint: {fault.hint}"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ostiary.builtin import Builtin, CodeOptions, DjangoOptions, DockerOptions
 from ostiary.proxy.exchange import Upstream
-from ostiary.settings import Builtin, CodeOptions, DjangoOptions, DockerOptions
 from ostiary.wiring.permits import Permits
 from ostiary.wiring.premises import Premises
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from ostiary import VERSION
+from ostiary.builtin import CodeOptions, PythonOptions
 from ostiary.errors import CallerFault, OstiaryError
 from ostiary.policy.load import load_text
 from ostiary.proxy.exchange import Flow, Sink, UpstreamRequest
@@ -23,7 +24,6 @@ from ostiary.servers.code.servers_file import MAX_BYTES, ServerEntry, read_serve
 from ostiary.servers.code.workshop import Workshop
 from ostiary.servers.core.upstream import BuiltinUpstream
 from ostiary.servers.runs import run_id
-from ostiary.settings import CodeOptions, PythonOptions
 from ostiary.wiring.engine import trouble
 from ostiary.wiring.inner import InnerServer
 from ostiary.wiring.premises import Premises

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ostiary import VERSION
+from ostiary.builtin import DjangoOptions
 from ostiary.sandbox.django.runner import DjangoRunner
 from ostiary.sandbox.django.settings import DjangoSettings
 from ostiary.sandbox.engine import Engine
@@ -17,7 +18,6 @@ from ostiary.servers.django.packages import DjangoPackages
 from ostiary.servers.django.server import make_server
 from ostiary.servers.django.shell import Options, Shell
 from ostiary.servers.runs import run_id, status_of
-from ostiary.settings import DjangoOptions
 from ostiary.wiring.engine import EngineUpstream, trouble
 from ostiary.wiring.permits import Permits
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ostiary import VERSION
+from ostiary.builtin import DockerOptions
 from ostiary.errors import OstiaryError
 from ostiary.proxy.exchange import Flow, Sink, UpstreamRequest
 from ostiary.sandbox.containers.containers import Containers
@@ -23,7 +24,6 @@ from ostiary.servers.docker.server import make_server
 from ostiary.servers.docker.service import Service
 from ostiary.servers.docker.work_folder import WorkFolder
 from ostiary.servers.runs import run_id, status_of
-from ostiary.settings import DockerOptions
 
 MICROSECONDS = 1_000_000
 NO_NETWORK = "none"

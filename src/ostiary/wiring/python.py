@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from ostiary import VERSION
+from ostiary.builtin import PythonOptions
 from ostiary.errors import CallerFault
 from ostiary.sandbox.cpython.runner import CPythonRunner
 from ostiary.sandbox.cpython.zygote import Stock
@@ -25,7 +26,6 @@ from ostiary.sandbox.runner import Environment, Runner
 from ostiary.servers.core.upstream import BuiltinUpstream
 from ostiary.servers.python.server import make_server
 from ostiary.servers.runs import run_id, status_of
-from ostiary.settings import PythonOptions
 from ostiary.wiring.engine import EngineUpstream, trouble
 
 

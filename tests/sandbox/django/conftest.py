@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.needs import needs_environment
+from tests.needs import needs_django_6
 from tests.sandbox.django.world import Shells, copied, filled, shells, stock_of
 from tests.tools.postgres import Postgres, postgres
 
@@ -41,7 +41,7 @@ def common(template: Path) -> Iterator[Path]:
 @contextmanager
 def on_line(line: str, project: Path, **more: Any) -> Iterator[Shells]:
     """Behind walls, on a line of Django: the newer one has an interpreter of its own."""
-    python = "" if line == LINES[0] else str(needs_environment("django6"))
+    python = "" if line == LINES[0] else str(needs_django_6())
     with shells(project, python=python, **more) as made:
         assert made.runner.version.startswith(f"Django {line}")
         yield made

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.driver import PYTHON_2, Drivers
-from tests.needs import needs_environment
+from tests.needs import needs_django_6
 from tests.servers.django.world import Client, over_stdio, shop_on
 from tests.tools.postgres import Postgres
 
@@ -70,7 +70,7 @@ def test_without_either_what_is_written_stays(
 
 
 def test_on_django_6_with_an_interpreter_of_its_own(clients: Drivers, own: Path, tmp_path: Path) -> None:
-    python = str(needs_environment("django6"))
+    python = str(needs_django_6())
     with served(clients, tmp_path, own, "--python", python) as shell:
         assert shell.tool("get_project_info")["django"]["version"][:2] == [6, 0]
         shell.execute("x = 1")
