@@ -296,6 +296,22 @@ def test_inspect_stats_and_images_are_the_engines_own_words(any_engine: World, b
         any_engine.do(containers.inspect("ana", "bridge", "network"))
 
 
+@pytest.mark.parametrize("path", ["sha256:/../../containers/{}", "sha256:../../containers/{}"])
+def test_the_name_of_an_image_leads_to_no_container(any_engine: World, box: Found, path: str) -> None:
+    for kind in (None, "image"):
+        with pytest.raises(CallerFault, match="cannot be the name of an image"):
+            any_engine.do(any_engine.containers.inspect("bob", path.format(box.name), kind))
+
+
+def test_an_image_is_described_by_the_ids_that_are_listed(any_engine: World, box: Found) -> None:
+    containers = any_engine.containers
+    whole = any_engine.do(containers.inspect("ana", IMAGES["python"], "image"))["Id"]
+    plain = whole.removeprefix("sha256:")
+
+    for name in (f"sha256:{plain}", plain, plain[:12]):
+        assert any_engine.do(containers.inspect("ana", name, "image"))["Id"] == whole
+
+
 def test_an_engine_that_is_not_there_is_named_with_what_to_do(tmp_path) -> None:
     import asyncio
 

@@ -135,7 +135,7 @@ class Containers:
         """All that the engine says of a container or an image (with None: the first that there is).
 
         Volumes and networks, which say things of the machine, only with `unsafe_any_container`.
-        Raises UnknownContainer (for every kind), EngineFault.
+        Raises CallerFault for what can name nothing, UnknownContainer (for every kind), EngineFault.
         """
         if kind in (None, "container") and (kind is not None or _may_be_name(target)):
             try:
@@ -152,7 +152,8 @@ class Containers:
 
     def _inspected(self, api: Api, target: str, kind: Kind) -> Json:
         if kind == "image":
-            return api.inspect_image(check_image(target) if not target.startswith("sha256:") else target)
+            check_image(target)  # an id of one has this form as well, and is none with a tag added
+            return api.inspect_image(target)
         if not self.settings.unsafe_any_container:
             raise CallerFault(
                 f"{kind}s cannot be inspected here",
