@@ -16,7 +16,7 @@ from ostiary.sandbox.containers.faults import EngineFault, ImageFault, NameTaken
 from ostiary.sandbox.containers.found import Found
 from ostiary.sandbox.containers.labels import CREATED, EXPIRES, INSTANCE, OWNER
 from ostiary.sandbox.containers.settings import ContainerSettings
-from tests.sandbox.containers.world import World, address, world
+from tests.sandbox.containers.world import World, address, cli, world
 from tests.tools.engines import IMAGES, PROGRAMS
 
 PEEK = """
@@ -45,12 +45,6 @@ def made(*kind):
 print([call(425, 1, 0), call(101, 0, 0, 0, 0), call(272, 0x10000000), call(250, 0, 0)])
 print(made(16, 3, 0), made(2, 1), made(2, 3))
 """
-
-
-def cli(kind: str, *arguments: str) -> str:
-    """What the engine's own client says."""
-    command = [str(PROGRAMS / "usr/bin/docker"), "-H", address(kind), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout
 
 
 @pytest.fixture

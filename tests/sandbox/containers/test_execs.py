@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import subprocess
 
 import pytest
 
 from ostiary.sandbox.containers.execs import Doubt, Said, State, code_of
 from ostiary.sandbox.containers.found import Found
+from ostiary.sandbox.containers.inside.ending import MARK, of_run
+from ostiary.sandbox.containers.killing import end_on_host, new_mark
 from ostiary.sandbox.limits import Limits
-from tests.sandbox.containers.world import World
+from tests.sandbox.containers.world import World, cli, world
+from tests.tools.engines import IMAGES
 
 
 def test_streams_and_the_exit_code_come_back_apart(any_engine: World, box: Found) -> None:
@@ -120,6 +126,48 @@ def test_processes_that_the_machine_cannot_see_are_ended_from_inside(
 
     assert (record.status, record.stdout.whole, record.notes) == ("timeout", "x\n", ())
     assert "sleep115" not in docker.processes(box).replace("\0", "")
+
+
+def test_no_process_outside_of_the_container_is_ended_whatever_it_carries(docker: World) -> None:
+    """Not even from a container that shares the machine's processes."""
+    mark, name = new_mark(), docker.name()
+    carried = {**os.environ, MARK: mark}
+    sharing = ("run", "-d", "--network=none", "--pid=host", "-e", f"{MARK}={mark}", "--name", name)
+    cli("docker", *sharing, IMAGES["busybox"], "sh", "-c", "sleep 1171 & exec env -u OSTIARY_RUN sleep 1172")
+    try:
+        with (
+            world("docker", allowed=(name,)) as open_to_it,
+            subprocess.Popen(["sleep", "1173"], env=carried) as bystander,
+        ):
+            found = open_to_it.do(open_to_it.containers.find("ana", name))
+            client = open_to_it.containers.client
+            state = open_to_it.do(client.call(lambda api: api.inspect_container(found.id)))["State"]
+            try:
+                assert end_on_host(found.id, state["Pid"], mark)
+                assert bystander.poll() is None
+                assert "1171" not in cli("docker", "top", name)
+                assert "1172" in cli("docker", "top", name)
+            finally:
+                bystander.kill()
+    finally:
+        cli("docker", "rm", "-f", name)
+
+
+def test_what_only_seems_to_descend_from_a_run_is_none_of_it() -> None:
+    mark = new_mark()
+    with subprocess.Popen(
+        ["sh", "-c", "sleep 1181 & echo $!; wait"],
+        env={**os.environ, MARK: mark},
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    ) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        try:
+            assert set(of_run(mark, set(), lambda _: True, set())) == {parent.pid, child}
+            assert set(of_run(mark, set(), lambda pid: pid == parent.pid, set())) == {parent.pid}
+        finally:
+            os.killpg(parent.pid, signal.SIGKILL)
 
 
 def test_where_nothing_can_end_a_process_its_container_goes(

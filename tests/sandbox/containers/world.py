@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -20,7 +21,7 @@ from ostiary.sandbox.limits import Limits
 from ostiary.sandbox.record import RunRecord
 from ostiary.sandbox.request import Command, RunRequest
 from tests.needs import needs_docker, needs_gvisor, needs_podman
-from tests.tools.engines import IMAGES
+from tests.tools.engines import IMAGES, PROGRAMS
 
 T = TypeVar("T")
 
@@ -34,6 +35,12 @@ LIST = 'for p in /proc/[0-9]*; do read -r line < $p/cmdline 2>/dev/null; echo "$
 def address(kind: str) -> str:
     """Of the engine of this kind. Skips where there is none."""
     return {"docker": needs_docker, "podman": needs_podman, "gvisor": needs_gvisor}[kind]()
+
+
+def cli(kind: str, *arguments: str) -> str:
+    """What the engine's own client says."""
+    command = [str(PROGRAMS / "usr/bin/docker"), "-H", address(kind), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout
 
 
 class World:

@@ -95,15 +95,13 @@ class Killer:
 def end_on_host(container: str, first: int, mark: str) -> bool:
     """End a run whose processes are processes of this machine. Whether that could be done, and was.
 
-    `first` is the container's first process: what is ended is in its process namespace.
-    Nothing is touched where that process cannot be shown to be the container's.
+    `first` is the container's first process. Nothing is touched where that process cannot be shown to be
+    the container's, and no process outside of the container's control group: a container may share the
+    process namespace of the machine.
     """
     if not runs_here(container, first):
         return False
-    try:
-        seen = _Seen(_namespace(first))
-    except OSError:
-        return False
+    seen = _Seen(container)
     if os.geteuid() != 0 and not os.access(f"/proc/{first}/environ", os.R_OK):
         return False  # another user's processes do not show their marks
     left = ending.end(mark, _SECONDS, seen.within, {first, os.getpid()}, seen.hit)
@@ -112,10 +110,13 @@ def end_on_host(container: str, first: int, mark: str) -> bool:
 
 def runs_here(container: str, first: int) -> bool:
     """Whether this process of this machine lives, and is in this container."""
+    return ending.look(first) is not None and _is_in(container, first)
+
+
+def _is_in(container: str, pid: int) -> bool:
+    """Whether a process is in the control group of a container, by its full id. Its own cannot leave it."""
     try:
-        return ending.look(first) is not None and container in Path(f"/proc/{first}/cgroup").read_text(
-            "utf-8"
-        )
+        return container in Path(f"/proc/{pid}/cgroup").read_text("utf-8", "replace")
     except OSError:
         return False
 
@@ -123,16 +124,13 @@ def runs_here(container: str, first: int) -> bool:
 class _Seen:
     """The processes of one container, as this machine sees them."""
 
-    def __init__(self, namespace: str) -> None:
-        self._namespace = namespace
+    def __init__(self, container: str) -> None:
+        self._container = container
         self.refused = False
 
     def within(self, pid: int) -> bool:
         """Whether a process is in the container."""
-        try:
-            return _namespace(pid) == self._namespace
-        except OSError:
-            return False
+        return _is_in(self._container, pid)
 
     def hit(self, pid: int, seen: ending.Process, number: int) -> None:
         """Send a signal to just this process, which nothing can take the place of meanwhile."""
@@ -150,7 +148,3 @@ class _Seen:
             pass  # it has ended
         finally:
             os.close(target)
-
-
-def _namespace(pid: int) -> str:
-    return str(Path(f"/proc/{pid}/ns/pid").readlink())

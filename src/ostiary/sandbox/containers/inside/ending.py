@@ -62,15 +62,18 @@ def descendants(found: Dict[int, Process], roots: Set[int]) -> Set[int]:
 def of_run(
     mark: str, sessions: Set[int], within: Callable[[int], bool], spared: Set[int]
 ) -> Dict[int, Process]:
-    """What is there of a run. `sessions` are known ones of it, and more are added."""
-    found = processes()
-    roots = {pid for pid in found if within(pid) and marked(pid, mark)} - spared
+    """What is there of a run. `sessions` are known ones of it, and more are added.
+
+    Only processes that are `within` count, whatever they seem to descend from: numbers are used again.
+    """
+    found = {pid: one for pid, one in processes().items() if within(pid)}
+    roots = {pid for pid in found if marked(pid, mark)} - spared
     strangers = {found[pid][1] for pid in spared if pid in found}
     grown: Set[int] = set()
     while True:
         grown = descendants(found, roots | grown) - spared
         sessions |= {found[pid][1] for pid in grown if pid in found and found[pid][1] in grown} - strangers
-        more = {pid for pid, one in found.items() if one[1] in sessions and within(pid)} - grown - spared
+        more = {pid for pid, one in found.items() if one[1] in sessions} - grown - spared
         if not more:
             return {pid: found[pid] for pid in grown if pid in found}
         grown |= more
