@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from collections import Counter
 
 import pytest
 
@@ -132,6 +133,42 @@ def test_a_foreign_container_is_used_only_where_the_operator_allows_it(docker: W
             open_to_it.do(open_to_it.containers.remove("ana", foreign))
     with world("docker", unsafe_any_container=True) as open_to_all:
         assert open_to_all.do(open_to_all.containers.find("bob", foreign)).name == foreign
+
+
+def test_nobody_can_make_a_container_that_others_would_take_for_the_operators(docker: World) -> None:
+    squat = docker.name()
+    docker.create(owner="bob", name=squat)  # before the operator allowed the name
+    with world("docker", allowed=(squat, "web")) as open_to_it:
+        with pytest.raises(UnknownContainer):
+            open_to_it.do(open_to_it.containers.find("ana", squat))
+        assert open_to_it.do(open_to_it.containers.find("bob", squat)).ours
+        with pytest.raises(CallerFault, match="that the operator allows"):
+            open_to_it.create(name="web", owner="bob")
+
+
+def test_an_id_with_several_endings_is_as_unknown_as_none(docker: World) -> None:
+    names = [docker.name() for _ in range(17)]  # two of them begin with the same digit
+    ids = [cli("docker", "create", "--name", name, IMAGES["busybox"]) for name in names]
+    try:
+        counted = Counter(one[0] for one in ids)
+        with pytest.raises(UnknownContainer):
+            docker.do(docker.containers.find("ana", counted.most_common(1)[0][0]))
+    finally:
+        cli("docker", "rm", "-f", *names)
+
+
+def test_labels_of_a_container_whose_image_has_gone_are_not_believed(docker: World) -> None:
+    tag, name = f"test/{docker.name()}:1", docker.name()
+    labels = {OWNER: "ana", INSTANCE: "x", CREATED: "1", EXPIRES: "2"}
+    changes = [word for key, value in labels.items() for word in ("--change", f"LABEL {key}={value}")]
+    cli("docker", "import", *changes, "--change", 'CMD ["x"]', str(PROGRAMS / "images/bare.tar"), tag)
+    cli("docker", "create", "--name", name, tag)
+    try:
+        cli("docker", "rmi", "-f", tag)
+        docker.do(docker.containers.reap())
+        assert name in cli("docker", "ps", "-a", "--format", "{{.Names}}").split()
+    finally:
+        cli("docker", "rm", "-f", name)
 
 
 def test_an_image_cannot_say_whose_its_containers_are(docker: World) -> None:

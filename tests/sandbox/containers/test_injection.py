@@ -6,7 +6,13 @@ import pytest
 
 from ostiary.errors import CallerFault
 from ostiary.sandbox.containers.found import Found
-from ostiary.sandbox.containers.names import check_command, check_image, check_name, check_packages
+from ostiary.sandbox.containers.names import (
+    check_command,
+    check_image,
+    check_name,
+    check_new_name,
+    check_packages,
+)
 from ostiary.sandbox.containers.settings import ContainerSettings
 from ostiary.sandbox.containers.times import moment
 from ostiary.sandbox.containers.walls import SLEEPERS, Image, container
@@ -27,6 +33,14 @@ IMAGES = [
 def test_what_cannot_be_a_container_is_refused_before_the_engine_hears_of_it(name: str) -> None:
     with pytest.raises(CallerFault, match="cannot be the name of a container"):
         check_name(name)
+
+
+@pytest.mark.parametrize("name", ["web", "0123456789ab", "f" * 64])
+def test_a_new_container_cannot_have_the_name_of_another_one(name: str) -> None:
+    with pytest.raises(CallerFault, match=r"that the operator allows|looks like the id"):
+        check_new_name(name, ("web",))
+    for other in ("web2", "0123456789a", "0123456789ag", "g" * 64):
+        assert check_new_name(other, ("web",)) == other
 
 
 @pytest.mark.parametrize("image", IMAGES)

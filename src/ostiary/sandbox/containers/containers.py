@@ -17,7 +17,7 @@ from ostiary.sandbox.containers.found import Found, Installed, Logged
 from ostiary.sandbox.containers.install import Fetch, Installer
 from ostiary.sandbox.containers.labels import Tag, found_of, may_use, tag_of
 from ostiary.sandbox.containers.making import Maker
-from ostiary.sandbox.containers.names import MAX_NAME, check_image, check_name
+from ostiary.sandbox.containers.names import MAX_NAME, check_image, check_name, check_new_name
 from ostiary.sandbox.containers.register import Missing, Register, asked
 from ostiary.sandbox.containers.settings import ContainerSettings
 from ostiary.sandbox.containers.times import moment
@@ -34,6 +34,8 @@ GRACE_S: Final = 5
 _NOT_FOUND: Final = 404
 _AT_ONCE: Final = 4
 _SECOND: Final = 1_000_000
+_SEVERAL: Final = ("ultiple IDs found", "more than one result")
+"""How engines say that an id has several endings."""
 _HINT: Final = "`list_containers` shows those that there are for you"
 
 
@@ -106,6 +108,10 @@ class Containers:
             inspected = await self._call(lambda api: api.inspect_container(name))
         except Missing:
             raise _unknown(name) from None
+        except EngineFault as fault:
+            if any(words in fault.message for words in _SEVERAL):
+                raise _unknown(name) from None  # whose they are is nobody's to know
+            raise
         tag = await self._register.tag(
             str(inspected["Id"]), str(inspected.get("Image", "")), labels_of(inspected)
         )
@@ -247,12 +253,12 @@ class Containers:
         When anything fails nothing is left behind.
 
         Raises:
-            CallerFault: a name or an image that cannot be one.
+            CallerFault: a name or an image that cannot be one, or a name that stands for another container.
             NameTaken: there is such a container.
             ImageFault: the image cannot be had, or nothing in it can wait (neither `sleep` nor Python).
             EngineFault: the engine cannot be reached, or refuses.
         """
-        check_name(name)
+        check_new_name(name, self.settings.allowed)
         wanted = check_image(image)
         if self._closed:
             raise EngineFault("the server is stopping and makes no more containers")

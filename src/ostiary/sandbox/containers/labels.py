@@ -51,9 +51,14 @@ def tag_of(labels: Mapping[str, str] | None) -> Tag | None:
 
 
 def may_use(settings: ContainerSettings, owner: str, one: Found, tag: Tag | None) -> bool:
-    """Whether `owner` may use a container whose labels say this."""
-    if settings.unsafe_any_container or (tag is not None and tag.owner == owner):
+    """Whether `owner` may use a container whose labels say this.
+
+    What was created for somebody is nobody else's, also under a name that is allowed to all.
+    """
+    if settings.unsafe_any_container:
         return True
+    if tag is not None:
+        return tag.owner == owner
     return any(
         allowed == one.name or (len(allowed) >= _SHORTEST_ID and one.id.startswith(allowed))
         for allowed in settings.allowed

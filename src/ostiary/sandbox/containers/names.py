@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final, Literal
 
 from packaging.requirements import Requirement
@@ -24,6 +24,7 @@ MAX_COMMAND: Final = 1 << 20
 Manager = Literal["npm", "pip", "apt-get", "apk"]
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
+_ID = re.compile(r"[0-9a-f]{12,64}")
 _LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
 _DOMAIN = rf"{_LABEL}(?:\.{_LABEL})*(?::[0-9]{{1,5}})?"
 _PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
@@ -45,6 +46,22 @@ def check_name(name: str) -> str:
             f"{name[:_SHOWN]!r} cannot be the name of a container",
             hint="a name begins with a letter or a digit and goes on with letters, digits, `_`, `.` and `-`",
         )
+    return name
+
+
+def check_new_name(name: str, kept: Collection[str]) -> str:
+    """The name for a new container as it is: none of those `kept` for others, nothing like an id.
+
+    An engine takes a name for an id that it is the beginning of, so such a container would stand in the
+    place of another one. Raises CallerFault.
+    """
+    check_name(name)
+    if name in kept:
+        raise CallerFault(
+            f"{name!r} is the name of a container that the operator allows", hint="choose another name"
+        )
+    if _ID.fullmatch(name):
+        raise CallerFault(f"{name!r} looks like the id of a container", hint="choose another name")
     return name
 
 

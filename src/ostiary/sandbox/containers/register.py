@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -73,11 +72,12 @@ class Register:
         if found is None:
             return None
         if container not in self._ours:
-            theirs: dict[str, str] = {}
-            with contextlib.suppress(Missing):
+            try:
                 said: Json = await asked(self._client, lambda api: api.inspect_image(image))
-                theirs = labels_of(said)
-            self._ours[container] = OWNER not in theirs
+            except Missing:  # nobody can tell any more whose labels they are
+                self._ours[container] = False
+            else:
+                self._ours[container] = OWNER not in labels_of(said)
         return found if self._ours[container] else None
 
     async def reap(self) -> None:
