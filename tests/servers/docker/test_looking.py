@@ -395,6 +395,11 @@ def test_little_is_described_as_well(little: dict[str, Any]) -> None:
         ("GITHUB_TOKEN", "x", True),
         ("passwd", "x", True),
         ("PGPASSWORD", "x", True),
+        ("DB_PASS", "x", True),
+        ("SMTP_PASS_1", "x", True),
+        ("X", "Server=db;User=sa;Password=hunter2;", True),
+        ("JAVA_OPTS", "-Xmx1g -DkeyStorePassword=hunter2", True),
+        ("PASSENGER_APP_ENV", "x", False),
         ("SENTRY_DSN", "x", True),
         ("X", "postgres://u:p@h/d", True),
         ("X", "ghp_abcdef", True),
@@ -407,6 +412,26 @@ def test_little_is_described_as_well(little: dict[str, Any]) -> None:
 )
 def test_what_looks_like_a_secret_is_one(name: str, value: str, secret: bool) -> None:
     assert human.is_secret(name, value) is secret
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("redis-server --requirepass hunter2", "redis-server --requirepass [redacted]"),
+        ("app --password=hunter2 -v", "app --password=[redacted] -v"),
+        ("env DB_PASS=hunter2 app", "env DB_PASS=[redacted] app"),
+        ("psql postgres://u:hunter2@h/d", "psql [redacted]"),
+        ("app --token --verbose", "app --token --verbose"),
+        ("sh -c PASSWORD=hunter2;app", "sh -c PASSWORD=[redacted]"),
+        ("nginx -g daemon", "nginx -g daemon"),
+        ("a --workers=4 key value", "a --workers=4 key value"),
+    ],
+)
+def test_a_command_line_is_shown_without_its_secrets(given: str, shown: str) -> None:
+    found = DETAILS | {"Config": {"Cmd": given.split(), "Entrypoint": given.split()}}
+    data = checked(inspected(["web"], [found]), INSPECTED)
+
+    assert data["cmd"] == data["entrypoint"] == shown.split()
 
 
 # --- stats --------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -13,13 +13,18 @@ _BINARY: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _HOUR: Final = 3_600
 _DAY: Final = 24
 
+_NAME: Final = re.compile(r"[A-Za-z_-][A-Za-z0-9_.-]*")
+_OPTION: Final = re.compile(r"--?[A-Za-z][A-Za-z0-9_.-]*")
+
 HIDDEN: Final = "[redacted]"
 
 _SECRET_NAME: Final = re.compile(
-    r"secret|token|passw(or)?d|pwd|passphrase|key|dsn|credential|auth|cookie|private", re.IGNORECASE
+    r"secret|token|passw(or)?d|pass(?![a-z])|pwd|passphrase|key|dsn|credential|auth|cookie|private|jwt",
+    re.IGNORECASE,
 )
 _SECRET_VALUE: Final = re.compile(
     r"[a-z][a-z0-9+.-]*://[^/\s:@]*:[^/\s@]+@"  # a URL with a password
+    r"|(?i:(pass|passwd|password|pwd|token|secret|accountkey|sharedaccesskey)=[^;\s])"  # `…;Password=x;…`
     r"|-----BEGIN [A-Z ]*PRIVATE KEY"
     r"|\b(gh[pousr]_|github_pat_|glpat-|xox[abposr]-|sk-|AKIA|ASIA|AIza|eyJ[\w-]+\.eyJ)"
 )
@@ -84,6 +89,23 @@ def without_secrets(variables: list[str]) -> list[str]:
     """`NAME=VALUE` each, the values that look like secrets replaced."""
     parts = [one.partition("=") for one in variables]
     return [f"{name}={HIDDEN if value and is_secret(name, value) else value}" for name, _, value in parts]
+
+
+def words_without_secrets(words: Sequence[str]) -> list[str]:
+    """The same for a command line: `--password=x`, and `x` after `--password`."""
+    shown: list[str] = []
+    named = False
+    for word in words:
+        name, equals, value = word.partition("=")
+        option = bool(_OPTION.fullmatch(name)) and is_secret(name, "")
+        if named and not word.startswith("-"):
+            shown.append(HIDDEN)
+        elif equals and value and _NAME.fullmatch(name) and is_secret(name, value):
+            shown.append(f"{name}={HIDDEN}")
+        else:
+            shown.append(HIDDEN if is_secret("", word) else word)
+        named = option and not equals
+    return shown
 
 
 def labels_without_secrets(labels: Mapping[str, str]) -> dict[str, str]:

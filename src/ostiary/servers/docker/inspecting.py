@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from ostiary.servers.core.content import ToolResult
 from ostiary.servers.docker.fitting import Data, fitting
-from ostiary.servers.docker.human import labels_without_secrets, without_secrets
+from ostiary.servers.docker.human import labels_without_secrets, without_secrets, words_without_secrets
 from ostiary.servers.docker.listing import ID
 from ostiary.servers.docker.said import Said, label_texts, members, part, said, texts
 
@@ -95,7 +95,7 @@ def _container(found: Said) -> Data:
 
 def _words(found: Said, name: str) -> list[str]:
     """A command line of an engine: a list, or with some a string."""
-    return texts(found, name) or [word for word in (said(found, name),) if word]
+    return words_without_secrets(texts(found, name) or [word for word in (said(found, name),) if word])
 
 
 def _network(found: Said) -> Data | None:
