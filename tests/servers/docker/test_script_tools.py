@@ -28,6 +28,14 @@ from ostiary.servers.docker.work_folder import WorkFolder
 from tests.servers.python.records import record
 from tests.servers.test_runs import Line, context
 
+MISSING_IN_PODMAN = (
+    'Error: runc: exec failed: unable to start container process: exec: "python": executable file not found '
+    "in $PATH: OCI runtime attempted to invoke a command that was not found\n"
+)
+MISSING_IN_GVISOR = (
+    'OCI runtime exec failed: executing processes for container: executing command "python x.py" in sandbox: '
+    'error finding executable "python" in PATH [/usr/bin /bin]: no such file or directory: unknown\n'
+)
 MISSING = 'OCI runtime exec failed: exec: "python": executable file not found in $PATH: unknown\n'
 
 
@@ -112,8 +120,9 @@ def test_a_script_may_take_a_minute_and_a_command_half_of_one() -> None:
     assert script.owner == "g"
 
 
-def test_python3_is_tried_only_where_python_has_not_run() -> None:
-    missing = record(status="error", exit_code=127, stderr=stream(MISSING))
+@pytest.mark.parametrize("said", [MISSING, MISSING_IN_PODMAN, MISSING_IN_GVISOR])
+def test_python3_is_tried_only_where_python_has_not_run(said: str) -> None:
+    missing = record(status="error", exit_code=127, stderr=stream(said))
     ran = Engine(missing, record(exit_code=0, stdout=stream("2\n")))
     answer = call(tools.execute_code, ran, container_name="box", command="python -c 'print(1+1)'")
     assert words(answer) == "Command output: 2\n"
@@ -123,13 +132,15 @@ def test_python3_is_tried_only_where_python_has_not_run() -> None:
         record(status="error", exit_code=127, stdout=stream("it ran\n"), stderr=stream(MISSING)),
         record(status="error", exit_code=127),
         record(status="error", exit_code=1, stderr=stream(MISSING)),
+        record(status="error", exit_code=127, stderr=stream("sh: 1: make: not found\n")),
+        record(status="error", exit_code=127, stderr=stream(MISSING.replace("python", "make"))),
     ):
         once = Engine(other)
         call(tools.execute_code, once, container_name="box", command="python x.py")
         assert len(once.asked) == 1
     neither = Engine(missing, missing)
     answer = call(tools.execute_code, neither, container_name="box", command="python x.py")
-    assert words(answer) == f"Error executing command: {MISSING}"
+    assert words(answer) == f"Error executing command: {said}"
     assert len(answer.content) == 1
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Final
 
 from ostiary.errors import CallerFault, OstiaryError
@@ -31,6 +32,11 @@ LIST_S: Final = 15
 NO_MANAGER: Final = "No supported package managers found in the container"
 INSTALL_TIMEOUT: Final = "Timeout while installing dependencies. Operation took too long."
 NOT_FOUND: Final = 127
+_NO_PYTHON: Final = re.compile(
+    r'exec: "python": executable file not found'  # runc
+    r"|executable file `python` not found"  # crun
+    r'|error finding executable "python" in PATH'  # gVisor
+)
 
 
 async def create_container(service: Service, arguments: Arguments, context: CallContext) -> ToolResult:
@@ -170,8 +176,15 @@ async def _command(
 
 
 def _was_missing(record: RunRecord) -> bool:
-    """Whether the program of a run was not there: nothing has run then."""
-    return record.exit_code == NOT_FOUND and not record.stdout.size and "not found" in record.stderr.whole
+    """Whether there was no `python`, in the words of an engine: nothing has run then.
+
+    A program that did run may end in the same way, since what it looked for was not there either.
+    """
+    return (
+        record.exit_code == NOT_FOUND
+        and not record.stdout.size
+        and _NO_PYTHON.search(record.stderr.whole) is not None
+    )
 
 
 async def _install(service: Service, name: str, packages: tuple[str, ...], context: CallContext) -> Done:
