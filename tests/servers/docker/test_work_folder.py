@@ -50,6 +50,33 @@ def test_a_link_that_stays_inside_is_followed(tmp_path: Path) -> None:
     assert folder.inside("path", "link") == tmp_path.resolve() / "vars"
 
 
+@pytest.mark.parametrize("swapped", ["folder", "folder/vars"])
+def test_a_link_that_is_put_in_meanwhile_is_not_followed(
+    tmp_path: Path, swapped: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inner, outer = tmp_path / "work", tmp_path / "outer"
+    for place in (inner / "folder", outer):
+        place.mkdir(parents=True)
+        (place / "vars").write_text(f"FROM={place.name}\n")
+    whole = WorkFolder.inside
+
+    def inside(self: WorkFolder, name: str, text: str) -> Path:
+        found = whole(self, name, text)
+        (inner / swapped).rename(tmp_path / "aside")
+        (inner / swapped).symlink_to(outer if swapped == "folder" else outer / "vars")
+        return found
+
+    assert WorkFolder(inner).variables("folder/vars") == ("FROM=folder",)
+    monkeypatch.setattr(WorkFolder, "inside", inside)
+    with pytest.raises(CallerFault, match="cannot be read"):
+        WorkFolder(inner).variables("folder/vars")
+
+
+def test_a_name_that_is_no_text_leads_nowhere(tmp_path: Path) -> None:
+    with pytest.raises(CallerFault, match="leads nowhere"):
+        WorkFolder(tmp_path).inside("path", "\ud800")
+
+
 def test_without_a_folder_nothing_is_read_at_all(tmp_path: Path) -> None:
     for ask in (lambda: WorkFolder(None).variables("vars"), lambda: WorkFolder(None).inside("path", ".")):
         with pytest.raises(CallerFault, match="is not offered here") as told:

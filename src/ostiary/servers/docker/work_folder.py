@@ -36,7 +36,7 @@ class WorkFolder:
             raise CallerFault(f"`{name}` holds a NUL character")
         try:
             found = (self._folder / text).resolve()
-        except (OSError, RuntimeError):  # a loop of links
+        except (OSError, RuntimeError, ValueError):  # a loop of links, no text
             raise CallerFault(f"`{name}` leads nowhere: `{text[:200]}`") from None
         if not found.is_relative_to(self._folder):
             raise CallerFault(f"`{name}` is outside the work folder: `{text[:200]}`")
@@ -48,7 +48,8 @@ class WorkFolder:
         Raises CallerFault for a file that is not one of the folder's, too large, not text, or has another
         line.
         """
-        content = _read(self.inside("envFile", text))
+        found = self.inside("envFile", text)
+        content = _read(self._folder or found.parent, found)
         lines = [line.strip() for line in content.removeprefix("\ufeff").splitlines()]
         found = [line for line in lines if line and not line.startswith("#")]
         if len(found) > MAX_VARIABLES:
@@ -56,10 +57,10 @@ class WorkFolder:
         return tuple(variable("envFile", line) for line in found)
 
 
-def _read(path: Path) -> str:
-    """The content of a regular file. Raises CallerFault."""
+def _read(folder: Path, path: Path) -> str:
+    """The content of a regular file below a folder. Raises CallerFault."""
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        handle = _opened(folder, path.relative_to(folder).parts)
         try:
             regular = stat.S_ISREG(os.fstat(handle).st_mode)
             with os.fdopen(os.dup(handle), "rb") if regular else io.BytesIO() as file:
@@ -76,3 +77,16 @@ def _read(path: Path) -> str:
         return content.decode()
     except UnicodeDecodeError:
         raise CallerFault("`envFile` is not UTF-8 text") from None
+
+
+def _opened(folder: Path, parts: tuple[str, ...]) -> int:
+    """A descriptor of what is there, reached through no link: one may be new. Raises OSError."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    for place, part in enumerate(parts, 1):
+        kind = os.O_NONBLOCK if place == len(parts) else os.O_DIRECTORY
+        above = handle
+        try:
+            handle = os.open(part, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | kind, dir_fd=above)
+        finally:
+            os.close(above)
+    return handle
