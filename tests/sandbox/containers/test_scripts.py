@@ -9,6 +9,7 @@ from importlib.resources import files
 import pytest
 
 from ostiary.errors import CallerFault
+from ostiary.sandbox.containers import couriers
 from ostiary.sandbox.containers.couriers import Frames, pack
 from ostiary.sandbox.containers.found import Found
 from ostiary.sandbox.containers.programs import program
@@ -176,6 +177,40 @@ os.kill(os.getppid(), 19); os.kill(parent, 19); time.sleep(1251)
     assert record.status == "timeout"
     assert docker.script(box, "print(1)").stdout.whole == "1\n"
     assert docker.run(box, "sh", "-c", "ls -d /tmp/ostiary-* | wc -l").stdout.whole.strip() == "1"
+
+
+STOP_COURIERS = """
+import os
+for pid in filter(str.isdigit, os.listdir("/proc")):
+    try:
+        if int(pid) != os.getpid() and b"class Courier" in open(f"/proc/{pid}/cmdline", "rb").read():
+            os.kill(int(pid), 19)
+            print(pid)
+    except OSError:
+        pass
+"""
+
+
+def test_a_courier_that_does_not_read_keeps_nobody_waiting(docker: World) -> None:
+    box = docker.create()
+    docker.script(box, "print(1)")
+    assert docker.run(box, "python3", "-c", STOP_COURIERS).stdout.whole
+
+    record = docker.script(box, "#" * 4_000_000, wall_ms=300)
+
+    assert record.status == "timeout"
+    assert docker.script(box, "print(2)").stdout.whole == "2\n"
+
+
+def test_a_python_that_never_becomes_ready_is_ended(docker: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    box = docker.create()
+    monkeypatch.setattr(couriers, "program", lambda _: "import time; time.sleep(1261)")
+    monkeypatch.setattr(couriers, "_READY_S", 0.5)
+    monkeypatch.setattr(couriers, "_STOP_S", 0.5)
+    record = docker.script(box, "print(1)")
+
+    assert (record.error is not None, record.status) == (True, "killed")
+    assert "1261" not in docker.processes(box)
 
 
 def test_files_come_with_a_script_and_can_be_imported(docker: World, crate: Found) -> None:

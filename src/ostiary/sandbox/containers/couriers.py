@@ -166,19 +166,25 @@ class Courier:
 
     async def _stop(self, sent: Sent, stopped: asyncio.Event) -> None:
         await stopped.wait()
-        await self._say(b"K", sent.number, b"")
+        self._write(b"K", sent.number, b"")  # whether it is read or not: who reads nothing is ended below
         _, unfinished = await asyncio.wait({sent.ended}, timeout=_STOP_S)
         if unfinished:  # it does not answer: it goes, and all that it runs with it
             self._go("the process in the container that runs scripts did not answer, and was ended")
 
     async def _say(self, kind: bytes, number: int, payload: bytes) -> None:
+        """Write, and wait until most of it has been read. That ends when the courier is closed, too."""
+        writer = self._write(kind, number, payload)
+        if writer is not None:
+            with contextlib.suppress(OSError):  # its end is seen where it is read
+                await writer.drain()
+
+    def _write(self, kind: bytes, number: int, payload: bytes) -> asyncio.StreamWriter | None:
         if self._exec is None or self._exec.stream is None or self.gone:
             self._lose(self._why or "the process in the container that runs scripts is gone")
-            return
+            return None
         writer = self._exec.stream.writer
-        with contextlib.suppress(OSError):  # its end is seen where it is read
-            writer.write(_HEAD.pack(kind, number, len(payload)) + payload)
-            await writer.drain()
+        writer.write(_HEAD.pack(kind, number, len(payload)) + payload)
+        return writer
 
     async def _serve(self, one: Exec) -> None:
         """Until its streams end; then every script that is under way is lost."""
@@ -244,6 +250,7 @@ class Courier:
         if one is None:
             return
         note = ""
+        running = self._ready.done()
         orderly = self._pump is not None and not self._pump.done()
         if orderly and one.stream is not None and one.stream.writer.can_write_eof():
             with contextlib.suppress(OSError):
@@ -251,7 +258,8 @@ class Courier:
         if self._pump is not None:
             _, unfinished = await asyncio.wait({self._pump}, timeout=_STOP_S)
             orderly = orderly and not unfinished
-        if self._ready.done() and not orderly:
+            running = running or bool(unfinished)  # it was never ready, and does not end
+        if running and not orderly:
             note = await self._killer.end(self.container, self._mark, self._user, ours=self._ours)
             await self._killer.tidy(self.container, self._mark, self._user)
         await one.close()
