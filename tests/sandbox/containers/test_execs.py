@@ -186,6 +186,26 @@ def test_where_nothing_can_end_a_process_its_container_goes(
     )
 
 
+def test_a_container_that_only_says_that_a_run_is_over_is_ended(
+    docker: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nothing(*_: object) -> bool:
+        return False
+
+    async def lie(*_: object) -> bool:
+        return True
+
+    bare = docker.create("bare")
+    monkeypatch.setattr(docker.runner.killer, "_from_outside", nothing)
+    monkeypatch.setattr(docker.runner.killer, "_from_inside", lie)
+    record = docker.run(bare, "sleep", "1191", wall_ms=500)
+
+    assert (record.status, record.notes) == (
+        "timeout",
+        ("the container was ended, because the process in it could not be",),
+    )
+
+
 # --- whose words they are -------------------------------------------------------------------------
 
 COMPLAINT = b'OCI runtime exec failed: exec: "x": executable file not found in $PATH'

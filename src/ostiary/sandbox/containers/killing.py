@@ -7,6 +7,7 @@ import contextlib
 import os
 import secrets
 import signal
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any, Final
 
@@ -40,21 +41,26 @@ class Killer:
         First from the machine, where its processes can be seen and signalled; else by a program in
         the container, as the same user; else, with one of ours, the container itself is ended.
         """
-        try:
+
+        async def ended() -> str:
             if await self._from_outside(container, mark) or await self._from_inside(container, mark, user):
                 return ""
-            if not ours:
-                return "the process may still run in the container: nothing there can end it"
-            await self._client.call(lambda api: api.kill(container))
-            return "the container was ended, because the process in it could not be"
-        except (UnknownContainer, NotRunning):
-            return ""
-        except Refused as refusal:
-            if refusal.status in (_NOT_FOUND, _CONFLICT):
-                return ""  # the container is gone
-            return f"the process may still run in the container: {refusal.message}"
-        except (EngineFault, OSError, ValueError) as fault:
-            return f"the process may still run in the container: {fault}"
+            return await self._whole(container, ours=ours)
+
+        return await _told(ended())
+
+    async def give_up(self, container: str, *, ours: bool) -> str:
+        """What is to be said of a run that goes on although its container says that it is over.
+
+        The container itself is ended, if it is ours.
+        """
+        return await _told(self._whole(container, ours=ours))
+
+    async def _whole(self, container: str, *, ours: bool) -> str:
+        if not ours:
+            return "the process may still run in the container: nothing there can end it"
+        await self._client.call(lambda api: api.kill(container))
+        return "the container was ended, because the process in it could not be"
 
     async def tidy(self, container: str, mark: str, user: str) -> None:
         """Take away the folder of a run that could not do so itself. Quiet where there is nothing left."""
@@ -90,6 +96,20 @@ class Killer:
             if code not in _NOT_STARTED:
                 return False
         return False
+
+
+async def _told(ending: Awaitable[str]) -> str:
+    """What it says; empty where the container is gone, and else what went wrong."""
+    try:
+        return await ending
+    except (UnknownContainer, NotRunning):
+        return ""
+    except Refused as refusal:
+        if refusal.status in (_NOT_FOUND, _CONFLICT):
+            return ""  # the container is gone
+        return f"the process may still run in the container: {refusal.message}"
+    except (EngineFault, OSError, ValueError) as fault:
+        return f"the process may still run in the container: {fault}"
 
 
 def end_on_host(container: str, first: int, mark: str) -> bool:

@@ -26,6 +26,8 @@ _LOOKS, _LOOK_S = 20, 0.1
 _STREAMS_S: Final = 2
 """How long the engine may take to pass on the last words of what was ended."""
 _ROUNDS: Final = 40
+_ENDING_S: Final = 20
+"""How long a command may hold its place after its end was asked for."""
 _IDLE_S: Final = 600
 _MOST_COURIERS: Final = 32
 
@@ -233,15 +235,18 @@ class ContainerWorker:
         await self._stopped.wait()
         program = one.program
         ours = self._runner.containers.made_here(program.container)
+        until = asyncio.get_running_loop().time() + _ENDING_S
         for _ in range(_ROUNDS):
             note = await self._runner.killer.end(program.container, mark, program.user, ours=ours)
             if note:
                 self._note = note
                 break
             await asyncio.wait({pumping}, timeout=0.05)
-            if pumping.done():
+            if pumping.done() or asyncio.get_running_loop().time() > until:
                 break
         await asyncio.wait({pumping}, timeout=_STREAMS_S)
+        if not pumping.done() and not self._note and await _runs(one):  # what ends it there may lie
+            self._note = await self._runner.killer.give_up(program.container, ours=ours)
         await one.close()
 
     async def _exited(self, one: Exec, code: int) -> Ended:
@@ -273,6 +278,14 @@ class ContainerWorker:
         text = f"the container or the engine went away while the command ran: {why}"
         notes = (self._note,) if self._note else (text,)
         return Ended(how="lost", fault=Fault("worker", "ContainerLost", text), notes=notes)
+
+
+async def _runs(one: Exec) -> bool:
+    """Whether the engine says that a command still runs."""
+    try:
+        return (await one.state()).running
+    except (Refused, EngineFault, OSError, ValueError):
+        return False  # it is gone, with its container or its engine
 
 
 def _not_started(refusal: Refused, tap: Tap) -> Ended:
