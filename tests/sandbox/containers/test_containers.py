@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -144,6 +145,23 @@ def test_nobody_can_make_a_container_that_others_would_take_for_the_operators(do
         assert open_to_it.do(open_to_it.containers.find("bob", squat)).ours
         with pytest.raises(CallerFault, match="that the operator allows"):
             open_to_it.create(name="web", owner="bob")
+
+
+def test_an_owner_has_no_more_containers_than_granted_and_others_have_theirs() -> None:
+    with world("docker", each=2) as narrow:
+
+        async def both() -> list[object]:
+            made = (narrow.containers.create("ana", IMAGES["busybox"], narrow.name(), print) for _ in "123")
+            return await asyncio.gather(*made, return_exceptions=True)
+
+        made = narrow.do(both())
+        refused = [one for one in made if isinstance(one, CallerFault)]
+        assert 1 <= len(refused) < 3
+        assert "you have 2 containers, which is the most" in refused[0].message
+        narrow.create(owner="bob")
+        kept = [one for one in made if isinstance(one, Found)]
+        narrow.do(narrow.containers.remove("ana", kept[0].name))
+        assert narrow.create().running
 
 
 def test_an_id_with_several_endings_is_as_unknown_as_none(docker: World) -> None:

@@ -56,7 +56,11 @@ class World:
         self._thread.start()
         self._names = (f"t{id(self):x}-{number}" for number in itertools.count())
         self._ids = (f"run{number}" for number in itertools.count())
-        wanted: dict[str, Any] = {"host": address(kind), "runtime": "runsc" if kind == "gvisor" else ""}
+        wanted: dict[str, Any] = {
+            "host": address(kind),
+            "runtime": "runsc" if kind == "gvisor" else "",
+            "each": 64,
+        }
         self.do(self._open(ContainerSettings(**(wanted | settings))))
 
     async def _open(self, settings: ContainerSettings) -> None:

@@ -253,7 +253,8 @@ class Containers:
         When anything fails nothing is left behind.
 
         Raises:
-            CallerFault: a name or an image that cannot be one, or a name that stands for another container.
+            CallerFault: a name or an image that cannot be one, a name that stands for another container,
+                or more of them than an owner may have.
             NameTaken: there is such a container.
             ImageFault: the image cannot be had, or nothing in it can wait (neither `sleep` nor Python).
             EngineFault: the engine cannot be reached, or refuses.
@@ -264,8 +265,9 @@ class Containers:
             raise EngineFault("the server is stopping and makes no more containers")
         now = self._register.seconds()
         tag = Tag(owner=owner, instance=self._register.instance, created=now, expires=now + LIFETIME_S)
-        made = await self._maker.make(wanted, name, tag, tell)
-        self._register.made(made)
+        async with self._register.room(owner, self.settings.each):
+            made = await self._maker.make(wanted, name, tag, tell)
+            self._register.made(made)
         return Found(id=made, name=name, image=image, running=True, ours=True)
 
     async def remove(self, owner: str, name: str) -> bool:

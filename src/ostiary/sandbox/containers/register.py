@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
+from ostiary.errors import CallerFault
 from ostiary.sandbox.containers.api import Api, Json, labels_of
 from ostiary.sandbox.containers.client import Client, Refused
 from ostiary.sandbox.containers.faults import EngineFault
-from ostiary.sandbox.containers.labels import OWNER, Tag, tag_of
+from ostiary.sandbox.containers.labels import INSTANCE, OWNER, Tag, tag_of
 from ostiary.sandbox.containers.reaper import alive, is_due, this_instance
 
 _NOT_FOUND: Final = 404
@@ -46,6 +49,7 @@ class Register:
         self.instance = this_instance()
         self._used: dict[str, int] = {}
         self._made: set[str] = set()
+        self._making: Counter[str] = Counter()
         self._ours: dict[str, bool] = {}
 
     def seconds(self) -> int:
@@ -61,6 +65,30 @@ class Register:
         self._made.add(container)
         self._ours[container] = True
         self.use(container)
+
+    @asynccontextmanager
+    async def room(self, owner: str, most: int) -> AsyncGenerator[None]:
+        """Hold a place for one more container of an owner's, while it is made.
+
+        Raises CallerFault where as many as `most` are there or being made, EngineFault.
+        """
+        self._making[owner] += 1
+        try:
+            wanted = {"label": [f"{INSTANCE}={self.instance}", f"{OWNER}={owner}"]}
+            listed: list[Json] = await asked(
+                self._client, lambda api: api.containers(all=True, filters=wanted)
+            )
+            there = {str(one["Id"]) for one in listed} & self._made  # the others are still being made
+            if len(there) + self._making[owner] > most:
+                raise CallerFault(
+                    f"you have {most} containers, which is the most",
+                    hint="remove one with `cleanup_container`",
+                )
+            yield
+        finally:
+            self._making[owner] -= 1
+            if not self._making[owner]:
+                del self._making[owner]
 
     def knows(self, container: str) -> bool:
         """Whether it is known to be one that was created for somebody."""
