@@ -11,7 +11,7 @@ from ostiary.errors import CallerFault
 from ostiary.sandbox.containers.containers import Containers
 from ostiary.sandbox.containers.faults import InstallRefused, NoManager, NotRunning
 from ostiary.sandbox.containers.found import Found
-from ostiary.sandbox.containers.install import Installer
+from ostiary.sandbox.containers.install import Installer, target_of
 from ostiary.sandbox.packages.target import Target
 from ostiary.sandbox.runner import Environment
 from tests.sandbox.containers.world import World
@@ -27,6 +27,25 @@ def put(there: World, box: Found, fetch, *packages: str):
         return await installer(there, fetch).install("ana", box, inspected, packages, there.told.append)
 
     return there.do(scene())
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "", "3.12.1", "--help x86_64 gnu", "3.12.1 --x gnu", "3.12.1 x86_64 gnu more", "3.12.1 ../.. gnu",
+        "9.9.9 x86_64 gnu", "3.12 x86_64 gnu", "3.12.1 x86_64 gnu-x", "3." + "1" * 9_999 + ".1 x86_64 gnu",
+        "3.1\u0662.1 x86_64 gnu",
+    ],
+)  # fmt: skip
+def test_a_python_that_a_container_makes_up_is_resolved_for_nobody(told: str) -> None:
+    assert target_of(told) is None
+
+
+def test_a_python_is_known_by_what_it_says() -> None:
+    for version in ("3.12.1", "3.6.9", "3.15.0rc1"):
+        found = Target(engine="container", python=version, platform="x86_64-unknown-linux-gnu")
+        assert target_of(f"{version} x86_64 gnu\n") == found
+    assert target_of("3.13.0+ aarch64 musl\n") is not None
 
 
 def test_packages_that_were_fetched_outside_can_be_imported(

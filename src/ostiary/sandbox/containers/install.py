@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import os
+import re
 import tarfile
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
@@ -43,6 +44,9 @@ Tell = Callable[[str], object]
 _ASK_PYTHON: Final = (
     "import platform,sys;"
     "print(platform.python_version(),platform.machine(),'gnu' if platform.libc_ver()[0]=='glibc' else 'musl')"
+)
+_TOLD: Final = re.compile(
+    r"(3\.[0-9]{1,3}\.[0-9]{1,3}(?:(?:a|b|rc)[0-9]{1,3})?)\+? ([a-z0-9_]{1,16}) (gnu|musl)"
 )
 _PROBES: Final[tuple[tuple[Manager, tuple[tuple[str, ...], ...]], ...]] = (
     ("npm", (("npm", "--version"),)),
@@ -130,8 +134,7 @@ class Installer:
         for python in ("python3", "python"):
             said = Said()
             if await self._run(found, (python, "-c", _ASK_PYTHON), said) == 0:
-                version, machine, libc = [*said.out.decode("utf-8", "replace").split()[:3], "", "", ""][:3]
-                return Target(engine=ENGINE, python=version, platform=f"{machine}-unknown-linux-{libc}")
+                return target_of(said.out.decode("utf-8", "replace"))
         return None
 
     async def _deliver(
@@ -191,6 +194,15 @@ class Installer:
             raise
         except (OSError, ValueError) as error:
             raise EngineFault(f"the engine went away: {error}") from error
+
+
+def target_of(told: str) -> Target | None:
+    """The Python that a container says it has, for a resolver outside of it. None for anything else."""
+    found = _TOLD.fullmatch(told.strip())
+    if found is None:
+        return None
+    version, machine, libc = found.groups()
+    return Target(engine=ENGINE, python=version, platform=f"{machine}-unknown-linux-{libc}")
 
 
 def _installed(manager: Manager, packages: tuple[str, ...], code: int, said: Said) -> Installed:
