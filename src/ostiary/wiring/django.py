@@ -42,6 +42,7 @@ def start_django(
         settings,
         Options(extended=options.extended, timeout_ms=options.timeout_ms),
         lambda command: any(permits(name, {"command": command}) for name in names),
+        runner.sealed,
     )
     server = make_server(
         shell,

@@ -14,6 +14,8 @@ import pytest
 
 from ostiary.errors import CallerFault
 from ostiary.sandbox.django.databases import Database, folders
+from ostiary.sandbox.django.interpreter import Python
+from ostiary.sandbox.django.project import Project, check_sealed
 from ostiary.sandbox.django.runner import DjangoRunner
 from ostiary.sandbox.django.settings import DjangoSettings
 from ostiary.sandbox.isolation.probe import probe
@@ -220,6 +222,72 @@ def test_an_environment_within_the_project_is_used_and_cannot_be_written(project
         assert json.loads(told.json) == [5, f"{project}/.venv", f"{project}/.venv/bin/python"]
         assert shop.run(f"open('{packages}/new', 'w')").error.type == "OSError"
         assert shop.run("open('new', 'w').close()").status == "success"
+
+
+def _environment(folder: Path) -> Path:
+    """An empty environment that finds Django where this one does; its interpreter."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True, timeout=60)
+    here = next(one for one in map(Path, sys.path) if (one / "django").is_dir())
+    (next(folder.glob("lib/python*/site-packages")) / "beside.pth").write_text(f"{here}\n")
+    return folder / "bin/python"
+
+
+def test_an_environment_deep_within_the_project_cannot_be_replaced_with_its_folder(project: Path) -> None:
+    python = _environment(project / "backend/env/.venv")
+    for folder in (python.parents[2], python.parents[3]):
+        os.chown(folder, project.stat().st_uid, -1)
+    with shells(project, python=str(python)) as shop:
+        for name in ("backend/env/.venv", "backend/env", "backend"):
+            told = shop.run(f"import os; os.rename({name!r}, {name + '-moved'!r})")
+            assert "Device or resource busy" in told.error.message
+        assert shop.run("open('backend/env/new', 'w').close()").status == "success"
+        assert project / "backend/env/.venv" in shop.runner.sealed()
+        assert shop.run("open('backend/env/.venv/new', 'w')").error.type == "OSError"
+
+
+def test_an_environment_that_is_named_by_another_way_to_the_project_cannot_be_written(project: Path) -> None:
+    _environment(project / ".venv")
+    way = project.parent / "way"
+    way.symlink_to(project)
+    with shells(project, python=str(way / ".venv/bin/python")) as shop:
+        assert shop.run(f"open('{project}/.venv/new', 'w')").error.type == "OSError"
+        assert shop.run("open('new', 'w').close()").status == "success"
+
+
+def _seen(project: Path, python: Path, prefix: Path) -> Project:
+    """A project whose interpreter says that it belongs to `prefix`."""
+    facts = ("base_prefix", "exec_prefix", "base_exec_prefix", "library")
+    return Project(
+        told=DjangoSettings(settings="s", project=project, python=str(python)),
+        python=Python(
+            version=(3, 11),
+            executable=str(python),
+            prefix=str(prefix),
+            path=(),
+            packages=(),
+            **dict.fromkeys(facts, "/usr"),
+        ),
+        files="/nowhere",
+        environment={},
+    )
+
+
+def test_an_interpreter_that_code_could_replace_is_refused(tmp_path: Path) -> None:
+    real = tmp_path / "one/.venv"
+    (real / "bin").mkdir(parents=True)
+    (real / "bin/python").symlink_to("/usr/bin/env")
+    (tmp_path / "env").symlink_to(real)
+    (tmp_path / "python").symlink_to(real / "bin/python")
+
+    check_sealed(_seen(tmp_path, real / "bin/python", real))
+    check_sealed(_seen(tmp_path, Path("/usr/bin/python3"), Path("/usr")))
+    for python, prefix in (
+        (tmp_path / "env/bin/python", tmp_path / "env"),
+        (tmp_path / "python", Path("/usr")),
+        (real / "bin/python", Path("/usr")),
+    ):
+        with pytest.raises(CallerFault, match="code could put another program in the place of"):
+            check_sealed(_seen(tmp_path, python, prefix))
 
 
 def test_settings_that_do_not_load_are_told_with_their_line(project: Path) -> None:

@@ -33,6 +33,7 @@ def server(naming: Naming = "bare", *, extended: bool = False) -> Server:
         DjangoSettings(settings="mysite.settings", project=Path("/nowhere")),
         Options(extended=extended),
         lambda _: True,
+        tuple,
     )
     return make_server(shell, DjangoPackages(""), version="0", status=dict, naming=naming)
 

@@ -199,6 +199,19 @@ def test_an_export_into_the_project_overwrites_nothing(clients: Drivers, own: Pa
     assert [cell["source"] for cell in cells] == [["x = 1"]]
 
 
+def test_an_export_does_not_go_where_code_cannot_write(clients: Drivers, own: Path, tmp_path: Path) -> None:
+    (own / "more").mkdir()
+    given = ("--pythonpath", str(own / "more"))
+    with clients.connect(PYTHON_2, over_stdio(tmp_path, own, *given)) as connection:
+        shell = Client(connection)
+        assert shell.execute("open('more/x.py', 'w')")["status"] == "error"
+        shell.execute("x = 1")
+
+        assert "read-only here" in shell.failing("export_history", filename="more/x.py")
+        assert shell.tool("export_history", filename="x.py")["result"].startswith("Exported")
+    assert not (own / "more/x.py").exists()
+
+
 def test_the_history_and_the_notebook_of_a_session_are_resources(shell: Client) -> None:
     shell.tool("clear_history")
     shell.execute("print('a')")

@@ -53,6 +53,23 @@ def test_no_link_is_followed(tmp_path: Path) -> None:
     assert not list(outside.iterdir())
 
 
+def test_nothing_is_written_where_code_could_not_write(tmp_path: Path) -> None:
+    sealed = tmp_path / "site/.venv"
+    (sealed / "lib").mkdir(parents=True)
+    save(tmp_path, "site/x.py", b"", [sealed])
+
+    for name in ("site/.venv/sitecustomize.py", "site/.venv/lib/sitecustomize.py"):
+        with pytest.raises(CallerFault, match="read-only here"):
+            save(tmp_path, name, b"import os\n", [sealed])
+    assert not list(sealed.rglob("*.py"))
+
+
+def test_nothing_is_written_when_what_is_sealed_is_not_where_it_was(tmp_path: Path) -> None:
+    with pytest.raises(CallerFault, match="cannot be written"):
+        save(tmp_path, "x.py", b"", [tmp_path / "gone"])
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_folder_that_is_missing_is_said(tmp_path: Path) -> None:
     with pytest.raises(CallerFault, match="cannot be written: No such file or directory"):
         save(tmp_path, "notes/x.py", b"")

@@ -42,7 +42,7 @@ def context(owner: str = "ann", session: str = "", meta: Mapping[str, object] | 
 
 def made(runner: FakeRunner, state: Any = "session", **bounds: Any) -> Shell:
     settings = DjangoSettings(settings="mysite.settings", project=Path("/nowhere"), state=state)
-    return Shell(made_engine(runner, Bounds(**bounds)), settings, Options(), lambda _: True)
+    return Shell(made_engine(runner, Bounds(**bounds)), settings, Options(), lambda _: True, tuple)
 
 
 def test_a_connection_has_a_session_of_its_own_whose_name_does_not_tell_the_connections() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
@@ -63,9 +64,31 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
         binds += [Bind(str(Path(one).resolve()), one) for one in self.sockets]
         if self.etc:
             binds.append(Bind(self.etc, "/etc"))
+        real = {str(Path(one.source).resolve()) for one in binds}
+        binds += [Bind(one, one) for one in sorted(real) if Path(one).is_relative_to(self.folder)]
         binds.append(Bind(self.folder, self.folder, writable=self.writable))
         once = {bind.target: bind for bind in binds}
+        once |= {one: Bind(one, one, writable=self.writable) for one in self._fixed(once)}
         return tuple(sorted(once.values(), key=lambda bind: len(Path(bind.target).parts)))
+
+    def _fixed(self, targets: Iterable[str]) -> set[str]:
+        """The folders between the project's and one in it that is shown read-only.
+
+        Shown as places of their own, they cannot be renamed, and nothing else be put where that one is.
+        """
+        folder = Path(self.folder)
+        inner = {Path(one) for one in targets} - {folder}
+        inner = {one for one in inner if one.is_relative_to(folder)}
+        between = {parent for one in inner for parent in one.parents if folder in parent.parents}
+        return {str(one) for one in between if not inner & {one, *one.parents}}
+
+    def sealed(self) -> tuple[Path, ...]:
+        """What lies in the project and is shown read-only all the same, such as its environment."""
+        return tuple(
+            Path(bind.target)
+            for bind in self.binds()
+            if not bind.writable and Path(bind.target).is_relative_to(self.folder)
+        )
 
     def settings(self) -> dict[str, object]:
         """What `inside.warm` is told of it."""
@@ -124,6 +147,22 @@ def user_of(project: Path) -> int | None:
     """Whom root becomes for a project: its owner. None for root's own, which some other user runs."""
     owner = project.stat().st_uid
     return owner if os.geteuid() == 0 and owner != 0 else None
+
+
+def check_sealed(project: Project) -> None:
+    """Raises CallerFault where code could put another program in the place of the project's interpreter.
+
+    It is started once outside of the walls, at each start, to be asked what it is.
+    """
+    python = Path(project.told.python or sys.executable)
+    sealed = set(project.sealed())
+    program, *folders = [one.parent.resolve() / one.name for one in (python, *python.parents) if one.name]
+    for one in (program, *(folder for folder in folders if folder.is_symlink())):
+        if project.writable and project.told.project in one.parents and not sealed & {*one.parents}:
+            raise CallerFault(
+                f"code could put another program in the place of {python}: it can write {one}",
+                hint="name the interpreter of a virtual environment with --python, by a path without links",
+            )
 
 
 def check_reach(sources: Iterable[str], uid: int) -> None:

@@ -18,7 +18,7 @@ from ostiary.errors import GatewayFault
 from ostiary.sandbox.cpython.zygote import Stock
 from ostiary.sandbox.django import databases, interpreter
 from ostiary.sandbox.django.pool import Pool
-from ostiary.sandbox.django.project import Project, checked, environment_of, user_of
+from ostiary.sandbox.django.project import Project, check_sealed, checked, environment_of, user_of
 from ostiary.sandbox.django.settings import DjangoSettings
 from ostiary.sandbox.django.veil import Secrets
 from ostiary.sandbox.django.warm import Facts
@@ -77,6 +77,8 @@ class DjangoRunner:
         project = Project(
             told=told, python=python, files=root.path, environment=self._environment, etc=self._etc
         )
+        if self._walls.walled:
+            check_sealed(project)
         owner = user_of(told.project)
         pool = self._pool = Pool(Stock(self._walls, root), project, owner, warm=self._warm, most=self._most)
         await pool.start(on_trouble)
@@ -109,6 +111,10 @@ class DjangoRunner:
     def isolation(self) -> IsolationReport:
         """Behind which walls its workers run."""
         return self._walls.report
+
+    def sealed(self) -> tuple[Path, ...]:
+        """The folders of the project that code cannot write to, though it may to the others."""
+        return self._pool.project.sealed() if self._pool is not None else ()
 
     async def worker(self, limits: Limits, environment: Environment) -> DjangoWorker:
         """A fresh child of the project as its files are now. Raises OstiaryError when none can be made."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
@@ -38,20 +39,27 @@ def checked(filename: str, suffix: str = ".py") -> str:
     return name
 
 
-def save(folder: Path, name: str, content: bytes) -> None:
+def save(folder: Path, name: str, content: bytes, sealed: Sequence[Path] = ()) -> None:
     """Write a new file at `name`, which `checked` has returned, below `folder`.
 
-    No link is followed on the way, whoever puts one there and whenever. Raises CallerFault when the
-    file is there already, when a folder on the way is not, or when it cannot be written.
+    No link is followed on the way, whoever puts one there and whenever. `sealed` are folders that code
+    cannot write to, and nor does this: what is in an environment is imported outside of the walls, too.
+    Raises CallerFault when the file is there already, when a folder on the way is not or is sealed, or
+    when it cannot be written.
     """
     *parents, last = name.split("/")
     with ExitStack() as opened:
         try:
             here = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             opened.callback(os.close, here)
+            closed = [one.lstat() for one in sealed]
             for part in parents:
                 here = os.open(part, _FOLDER, dir_fd=here)
                 opened.callback(os.close, here)
+                if any(os.path.samestat(os.fstat(here), one) for one in closed):
+                    raise CallerFault(
+                        f"`{name}` would lie in a folder that is read-only here", hint="choose another folder"
+                    )
             file = os.open(last, _NEW, 0o644, dir_fd=here)
             if os.geteuid() == 0:  # it is the project's, and not root's
                 owner = os.fstat(here)

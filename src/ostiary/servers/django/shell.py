@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -30,6 +31,9 @@ OF_CONNECTION: Final = "mcp-"
 ALONE: Final = "main"
 """The session of a client that names none, where the protocol has no sessions either."""
 
+Sealed = Callable[[], tuple[Path, ...]]
+"""The folders of the project that code sees read-only, once it is loaded."""
+
 Permits = Callable[[str], bool]
 """Whether the gate would let a management command of this name be called."""
 
@@ -44,11 +48,14 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 class Shell:
     """One project for all its clients. Each has a session, and a history that nobody else sees."""
 
-    def __init__(self, engine: Engine, settings: DjangoSettings, options: Options, permits: Permits) -> None:
+    def __init__(
+        self, engine: Engine, settings: DjangoSettings, options: Options, permits: Permits, sealed: Sealed
+    ) -> None:
         self.engine = engine
         self.settings = settings
         self.options = options
         self.permits = permits
+        self.sealed = sealed
         self.histories = Histories()
 
     # --- sessions -------------------------------------------------------------------------------

@@ -138,7 +138,7 @@ async def _export_history(shell: Shell, arguments: Arguments, context: CallConte
         return _said(NOTHING)
     as_notebook = name.endswith(".ipynb")
     content = _exported(shell, history, context.owner, as_notebook=as_notebook)
-    save(shell.settings.project, name, content.encode())
+    save(shell.settings.project, name, content.encode(), shell.sealed())
     if as_notebook:
         count = len(history.good)
         return _said(f"Exported {count} cell{'s' if count > 1 else ''} to {name}")
