@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -140,15 +143,64 @@ def test_a_file_of_sqlite_has_to_be_where_code_can_see_it(tmp_path: Path) -> Non
         folders((_database(name="/var/lib/db"),), seen, network=False)
 
 
-def test_the_folders_of_sockets_are_those_that_are_there(tmp_path: Path) -> None:
-    socket = str(tmp_path)
+@contextmanager
+def _listening(*paths: Path) -> Iterator[None]:
+    """Sockets at these paths."""
+    with ExitStack() as opened:
+        for path in paths:
+            path.parent.mkdir(exist_ok=True)
+            folder = os.open(path.parent, os.O_PATH)  # the name of a socket is short
+            opened.callback(os.close, folder)
+            opened.enter_context(socket.socket(socket.AF_UNIX)).bind(f"/proc/self/fd/{folder}/{path.name}")
+        yield
+
+
+def _postgresql(host: Path | str, port: str = "") -> Database:
+    return _database(engine="django.db.backends.postgresql", host=str(host), port=port)
+
+
+def _mysql(host: Path | str) -> Database:
+    return _database(engine="django.db.backends.mysql", host=str(host))
+
+
+def test_the_folders_of_sockets_are_those_in_which_a_server_is(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
     some = (
-        _database(engine="django.db.backends.postgresql", host=socket),
-        _database(engine="django.contrib.gis.db.backends.postgis", host=socket),
-        _database(engine="django.db.backends.mysql", host=f"{socket}/mysqld.sock"),
-        _database(engine="django.db.backends.postgresql", host="/nowhere/at/all"),
+        _postgresql(one),
+        _database(engine="django_tenants.postgresql_backend", host=str(one)),
+        _postgresql(two, "5433"),
+        _mysql(two / "mysqld.sock"),
+        _postgresql("/nowhere/at/all"),
     )
-    assert folders(some, (), network=False) == (socket,)
+    with _listening(one / ".s.PGSQL.5432", two / ".s.PGSQL.5433", two / "mysqld.sock"):
+        assert folders(some, (), network=False) == (str(one), str(two))
+
+
+def test_a_folder_is_not_shown_for_being_named_as_one_of_sockets(tmp_path: Path) -> None:
+    """Code can write to settings, and they are read anew at the next start."""
+    run, keys = tmp_path / "run", tmp_path / "keys"
+    keys.mkdir()
+    asked = (
+        _postgresql("/"),
+        _postgresql(keys),
+        _postgresql(run, "5433"),
+        _mysql(run / "docker.sock"),
+        _mysql(keys / "mysql.sock"),
+    )
+    with _listening(run / "docker.sock", run / ".s.PGSQL.5432"):
+        assert folders(asked, (), network=False) == ()
+
+
+def test_no_folder_of_sockets_is_taken_from_where_code_can_put_one(tmp_path: Path) -> None:
+    """It would be a link to somewhere else by the time that it is shown."""
+    project, outside = tmp_path / "project", tmp_path / "outside"
+    project.mkdir()
+    (project / "link").symlink_to(outside)
+    (tmp_path / "way").symlink_to(project)
+    asked = (_postgresql(project / "own"), _postgresql(project / "link"), _postgresql(tmp_path / "way/own"))
+    with _listening(project / "own/.s.PGSQL.5432", outside / ".s.PGSQL.5432"):
+        assert folders(asked, (project,), network=False) == ()
+        assert folders(asked[:1], (), network=False) == (str(project / "own"),)
 
 
 # --- folders and users ----------------------------------------------------------------------------

@@ -1,7 +1,12 @@
-"""What a project's databases need of the walls."""
+"""What a project's databases need of the walls.
+
+Settings are files that code can write to: what they name is shown to code only where a server of
+databases is there, and not for being named.
+"""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +15,9 @@ import msgspec
 from ostiary.errors import CallerFault
 
 _SOCKET_OF_POSTGRESQL: Final = "/var/run/postgresql"
+_PORT_OF_POSTGRESQL: Final = "5432"
+_OF_MYSQL: Final = re.compile(r"(mysql|mariadb)[\w.-]*\.sock")
+_POSTGRESQL: Final = ("postgresql", "postgis")
 _SQLITE: Final = ("sqlite3", "spatialite")
 
 
@@ -31,7 +39,9 @@ class Database(msgspec.Struct, frozen=True):
 def folders(databases: tuple[Database, ...], visible: tuple[Path, ...], *, network: bool) -> tuple[str, ...]:
     """The folders of sockets that code has to reach, as the project names them.
 
-    `visible` are the folders that code sees. Raises CallerFault for a database that cannot be reached
+    Only those in which a socket is that is called as PostgreSQL and MySQL call theirs. `visible` are the
+    folders that code sees: none of these is found, by whatever way it is named, since a link in one could
+    lead elsewhere later. Raises CallerFault for a database that cannot be reached
     behind the walls: by TCP without `network`, or a file of SQLite that code does not see.
     """
     found: list[str] = []
@@ -39,8 +49,11 @@ def folders(databases: tuple[Database, ...], visible: tuple[Path, ...], *, netwo
         if one.kind in _SQLITE:
             _check_file(one, visible)
         elif one.host.startswith("/"):
-            found.append(str(Path(one.host).parent) if one.kind == "mysql" else one.host)
-        elif not one.host and one.kind in {"postgresql", "postgis"}:
+            folder = _folder_of(one)
+            ways = () if folder is None else (folder, folder.resolve())
+            if not any(way.is_relative_to(seen) for way in ways for seen in visible):
+                found += map(str, ways[:1])
+        elif not one.host and one.kind in _POSTGRESQL and Path(_SOCKET_OF_POSTGRESQL).is_dir():
             found.append(_SOCKET_OF_POSTGRESQL)
         elif one.host and not network:
             where = f"{one.host}:{one.port}" if one.port else one.host
@@ -48,7 +61,18 @@ def folders(databases: tuple[Database, ...], visible: tuple[Path, ...], *, netwo
                 f"the database `{one.alias}` is at {where}, and code has no network",
                 hint="allow it with --network, or let HOST be the folder of the server's unix socket",
             )
-    return tuple(one for one in dict.fromkeys(found) if Path(one).is_dir())
+    return tuple(dict.fromkeys(found))
+
+
+def _folder_of(one: Database) -> Path | None:
+    """The folder that its socket is in, if it is there."""
+    socket = Path(one.host)
+    if not _OF_MYSQL.fullmatch(socket.name):
+        socket /= f".s.PGSQL.{one.port or _PORT_OF_POSTGRESQL}"
+    try:
+        return socket.parent if socket.is_socket() else None
+    except OSError:  # not for us to look at
+        return None
 
 
 def _check_file(one: Database, visible: tuple[Path, ...]) -> None:
