@@ -63,6 +63,13 @@ def test_no_bytes_are_anything_but_an_answer_or_broken(data: bytes) -> None:
             continue
 
 
+def test_of_files_that_changed_there_are_only_so_many_with_names_only_so_long() -> None:
+    assert protocol.changed(b'{"changed": ["a.py"]}') == ["a.py"]
+    for names in (["a" * 5_000], ["a"] * 100_001):
+        with pytest.raises(BrokenError):
+            protocol.changed(json.dumps({"changed": names}).encode())
+
+
 def test_numbers_below_nothing_are_nothing() -> None:
     told = read(cpu_ms=-1.0, max_rss_kb=-1)
     assert (told.cpu_ms, told.max_rss_kb) == (0.0, 0)

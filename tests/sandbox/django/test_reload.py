@@ -40,6 +40,19 @@ def test_a_session_runs_what_the_file_says_now_and_says_that_its_names_are_gone(
     assert shop.run(GROSS, session="s").stderr.shown == ""
 
 
+def test_what_code_says_that_has_changed_is_told_as_a_short_name_and_nothing_else(shop: Shells) -> None:
+    code = (
+        "import sys\nframe = sys._getframe()\n"
+        "while 'loaded' not in frame.f_locals: frame = frame.f_back\n"
+        "frame.f_locals['loaded'].watch._times = {'/x/' + chr(10) + chr(27) + '[2J' + 'n' * 3_000: 1}"
+    )
+    assert shop.run(code, session="s").status == "success"
+    told = shop.run("1", session="s")
+    assert told.json == "1"
+    assert told.notes[0].startswith("??[2Jnnn")
+    assert len(told.notes[0]) < 250
+
+
 def test_the_time_that_a_new_start_takes_is_not_the_codes(shop: Shells) -> None:
     """Loading the project anew takes longer than this code may."""
     shop.run("x = 1", session="s")

@@ -37,8 +37,11 @@ class _Answer(msgspec.Struct, forbid_unknown_fields=True):
     max_rss_kb: int
 
 
+_Path = Annotated[str, msgspec.Meta(max_length=4_096)]
+
+
 class _Changed(msgspec.Struct, forbid_unknown_fields=True):
-    changed: list[str]
+    changed: Annotated[list[_Path], msgspec.Meta(max_length=100_000)]
 
 
 class Answer(protocol.Answer, frozen=True):

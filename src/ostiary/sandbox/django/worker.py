@@ -19,6 +19,7 @@ from ostiary.sandbox.runner import Ended, Job, Tap
 
 _LOOK_S: Final = 5.0
 _NAMED: Final = 3
+_NAME: Final = 80
 _KEPT: Final = 1 << 16
 
 
@@ -99,7 +100,7 @@ class DjangoWorker:
             changed = await self._child.changed(self._between)
             if changed == []:
                 return
-            self._note = _why(changed)
+            self._note = self._secrets().text(_why(changed))
             child, self._child = self._child, None
             await child.close()
         made = await self._another()
@@ -146,9 +147,14 @@ class DjangoWorker:
 def _why(changed: list[str] | None) -> str:
     if changed is None:
         return "the process of this session had ended: its names are gone, and nothing was run again"
-    named = ", ".join(Path(one).name for one in changed[:_NAMED])
+    named = ", ".join(_printable(Path(one).name) for one in changed[:_NAMED])
     more = f" and {len(changed) - _NAMED} more" if len(changed) > _NAMED else ""
     return (
         f"{named}{more} changed: the project was loaded anew, the names of this session are gone, "
         "and nothing was run again"
     )
+
+
+def _printable(name: str) -> str:
+    """The name of a file by the word of a child, in whose notes it is to say nothing else."""
+    return "".join(one if one.isprintable() else "?" for one in name[:_NAME])
