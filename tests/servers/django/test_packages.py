@@ -70,6 +70,8 @@ class Site(BaseHTTPRequestHandler):
             status, body = 200, b'"' + b"x" * MAX_ANSWER + b'"'
         if self.path.endswith("/broken/"):
             status, body = 200, b"<html>"
+        if self.path.endswith("/deep/"):
+            status, body = 200, b"[" * 100_000
         if self.path.endswith("/down/"):
             status = 503
         if self.path.endswith("/away/"):
@@ -142,6 +144,7 @@ def test_a_grid_has_its_packages(site: str) -> None:
         ("number", "not what it is known to send"),
         ("bare", "not what it is known to send"),
         ("broken", "not what it is known to send"),
+        ("deep", "not what it is known to send"),
         ("long", "longer than"),
         ("down", "answered with status 503"),
         ("away", "is not followed"),

@@ -100,7 +100,7 @@ class DjangoPackages:
             raise SiteError(f"djangopackages: {error}") from None
         try:
             return msgspec.json.decode(body)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, RecursionError):
             raise _unusable() from None
 
 
