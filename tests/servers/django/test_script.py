@@ -6,8 +6,16 @@ import ast
 
 import pytest
 
-from ostiary.servers.django.history import MAX_STEPS, Histories, History, Step
-from ostiary.servers.django.script import NOTHING, script
+from ostiary.servers.django.history import (
+    MAX_HISTORIES,
+    MAX_OWNED,
+    MAX_SIZE,
+    MAX_STEPS,
+    Histories,
+    History,
+    Step,
+)
+from ostiary.servers.django.script import MAX_STEP, MAX_TAKEN_APART, NOTHING, script
 from tests.servers.python.records import record
 
 
@@ -83,6 +91,23 @@ def test_a_script_whose_steps_await_says_where_it_can_run() -> None:
     assert "python -m asyncio" not in script(steps("async def f():\n    await g()"))
 
 
+def test_a_step_as_deep_as_a_long_sum_is_exported() -> None:
+    total = " + ".join(["1"] * 900)
+    assert f"# Step 1\nx = {total}\n" in script(steps(f"import os\nx = {total}"))
+
+
+def test_a_long_step_and_what_follows_too_many_stand_as_they_were_run() -> None:
+    long = "import os\n" + "x = 1\n" * (MAX_STEP // 6)
+    short = "import re\n" + "#" * (MAX_STEP - 10)
+    made = script(steps(long, *[short] * (MAX_TAKEN_APART // MAX_STEP), "import json\n1"))
+    head, _, rest = made.partition("# Step 1\n")
+    assert "import re" in head
+    assert "import os" not in head
+    assert "import json" not in head
+    assert rest.startswith("import os\nx = 1\n")
+    assert rest.endswith("import json\n1\n")
+
+
 def test_a_history_forgets_its_oldest_steps_and_keeps_their_numbers() -> None:
     history = History()
     for number in range(MAX_STEPS + 2):
@@ -94,9 +119,25 @@ def test_a_history_forgets_its_oldest_steps_and_keeps_their_numbers() -> None:
 
 def test_a_history_is_its_owners_alone() -> None:
     histories = Histories()
-    histories.open("ann", "main").add("1", record())
+    histories.add("ann", "main", "1", record())
 
     assert histories.find("bob", "main") is None
     assert histories.of("ann") == ["main"]
     histories.drop("bob", "main")
     assert histories.find("ann", "main") is not None
+
+
+def test_histories_of_one_owner_hold_so_much_and_cost_nobody_else_theirs() -> None:
+    histories = Histories()
+    histories.add("bob", "main", "1", record())
+    code = "#" * MAX_SIZE
+    most = MAX_OWNED // MAX_SIZE
+    for number in range(most + 2):
+        histories.add("ann", f"s{number}", code, record())
+    assert histories.of("ann") == [f"s{number}" for number in range(2, most + 2)]
+
+    for number in range(MAX_HISTORIES + 2):
+        histories.add("ann", f"t{number}", "1", record())
+    assert len(histories) == MAX_HISTORIES
+    assert histories.find("ann", f"t{MAX_HISTORIES + 1}") is not None
+    assert histories.find("bob", "main") is not None

@@ -16,7 +16,10 @@ MAX_SIZE: Final = 4 << 20
 """Characters of code in one history; the oldest go first."""
 
 MAX_HISTORIES: Final = 1_024
-"""Histories at once; the one that was used least goes first."""
+"""Histories at once; the one that was used longest ago goes first, of whoever begins one more."""
+
+MAX_OWNED: Final = 32 << 20
+"""Characters of code in all histories of one owner; the one that was used longest ago goes first."""
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -34,16 +37,16 @@ class History:
 
     def __init__(self) -> None:
         self.steps: list[Step] = []
-        self._size = 0
+        self.size = 0
         self._count = 0
 
     def add(self, code: str, record: RunRecord) -> None:
         """One more step."""
         self._count += 1
         self.steps.append(Step(self._count, record.run_id, code, record.status, record.started))
-        self._size += len(code)
-        while len(self.steps) > MAX_STEPS or (self._size > MAX_SIZE and len(self.steps) > 1):
-            self._size -= len(self.steps.pop(0).code)
+        self.size += len(code)
+        while len(self.steps) > MAX_STEPS or (self.size > MAX_SIZE and len(self.steps) > 1):
+            self.size -= len(self.steps.pop(0).code)
 
     @property
     def good(self) -> list[Step]:
@@ -64,13 +67,18 @@ class Histories:
         """The history, if there is one."""
         return self._all.get((owner, session))
 
-    def open(self, owner: str, session: str) -> History:
-        """The history, begun if there is none."""
-        found = self._all.setdefault((owner, session), History())
+    def add(self, owner: str, session: str, code: str, record: RunRecord) -> None:
+        """One more step of a history, which is begun if there is none."""
+        self._all.setdefault((owner, session), History()).add(code, record)
         self._all.move_to_end((owner, session))
+        others = [key for key in self._all if key[0] == owner][:-1]
+        size = sum(history.size for (whose, _), history in self._all.items() if whose == owner)
+        for key in others:
+            if len(self._all) <= MAX_HISTORIES and size <= MAX_OWNED:
+                return
+            size -= self._all.pop(key).size
         while len(self._all) > MAX_HISTORIES:
             self._all.popitem(last=False)
-        return found
 
     def drop(self, owner: str, session: str) -> None:
         """Forget it."""

@@ -10,18 +10,28 @@ from typing import Final
 from ostiary.servers.django.history import Step
 
 NOTHING: Final = "# No history to export\n"
+MAX_STEP: Final = 64 << 10
+"""Characters of a step that is taken apart; a longer one stands in the script as it was run."""
+
+MAX_TAKEN_APART: Final = 256 << 10
+"""Characters of all steps that are taken apart, which takes some microseconds each."""
+
 _AWAITS: Final = "# Some steps await where only an asynchronous shell can, such as `python -m asyncio`."
 
 
 def script(steps: Sequence[Step]) -> str:
-    """The script of steps that succeeded. Every import stands in it once, and in no step."""
+    """The script of steps that succeeded. Every import stands in it once, and in no step but a long one."""
     if not steps:
         return NOTHING
     imports: set[str] = set()
     bodies: list[str] = []
     awaits = False
+    left = MAX_TAKEN_APART
     for step in steps:
-        body, found, awaiting = _taken_apart(step.code)
+        size = len(step.code)
+        short = size <= min(MAX_STEP, left)
+        left -= size if short else 0
+        body, found, awaiting = _taken_apart(step.code) if short else _whole(step.code)
         imports |= found
         awaits = awaits or awaiting
         bodies.append(body)
@@ -43,17 +53,26 @@ def _taken_apart(code: str) -> tuple[str, set[str], bool]:
     try:
         tree = ast.parse(code)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return code.strip("\n"), set(), False
+        return _whole(code)
     imports = {ast.unparse(one) for one in tree.body if isinstance(one, ast.Import | ast.ImportFrom)}
     return _without_imports(code, tree.body), imports, any(_awaits(one) for one in tree.body)
 
 
+def _whole(code: str) -> tuple[str, set[str], bool]:
+    """A step that is not taken apart."""
+    return code.strip("\n"), set(), False
+
+
 def _awaits(node: ast.AST) -> bool:
     """Whether there is an `await` in it that is in no function."""
-    if isinstance(node, ast.Await | ast.AsyncFor | ast.AsyncWith):
-        return True
-    inside = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-    return not inside and any(_awaits(child) for child in ast.iter_child_nodes(node))
+    left = [node]  # and no recursion: a sum of a thousand terms is that deep
+    while left:
+        one = left.pop()
+        if isinstance(one, ast.Await | ast.AsyncFor | ast.AsyncWith):
+            return True
+        if not isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            left += ast.iter_child_nodes(one)
+    return False
 
 
 def _without_imports(code: str, body: Sequence[ast.stmt]) -> str:

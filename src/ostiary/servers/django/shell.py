@@ -101,7 +101,7 @@ class Shell:
         session = self.session(context, arguments)
         code: str = arguments["code"]
         record = worked(await self._do(arguments, context, session, code=code))
-        self.histories.open(context.owner, session).add(code, record)
+        self.histories.add(context.owner, session, code, record)
         return record
 
     async def command(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Final
@@ -128,7 +129,7 @@ async def _export_history(shell: Shell, arguments: Arguments, context: CallConte
     filename: str | None = arguments.get("filename")
     as_notebook = arguments.get("format") == "notebook"
     if filename is None:
-        return _said(_exported(shell, history, context.owner, as_notebook=as_notebook))
+        return _said(await _exported(shell, history, context.owner, as_notebook=as_notebook))
     name = checked(filename, ".ipynb" if as_notebook else ".py")
     if shell.settings.mode == "read-only":
         raise CallerFault(
@@ -137,7 +138,7 @@ async def _export_history(shell: Shell, arguments: Arguments, context: CallConte
     if not history.good:
         return _said(NOTHING)
     as_notebook = name.endswith(".ipynb")
-    content = _exported(shell, history, context.owner, as_notebook=as_notebook)
+    content = await _exported(shell, history, context.owner, as_notebook=as_notebook)
     save(shell.settings.project, name, content.encode(), shell.sealed())
     if as_notebook:
         count = len(history.good)
@@ -148,10 +149,10 @@ async def _export_history(shell: Shell, arguments: Arguments, context: CallConte
     return _said(f"Exported {len(lines)} lines to {name}\n\n{shown}")
 
 
-def _exported(shell: Shell, history: History, owner: str, *, as_notebook: bool) -> str:
+async def _exported(shell: Shell, history: History, owner: str, *, as_notebook: bool) -> str:
     """The steps that succeeded, as a script or as a notebook."""
     if not as_notebook:
-        return script(history.good)
+        return await asyncio.to_thread(script, history.good)  # reading code takes a while
     cells = [(step.code, shell.engine.record(owner, step.run_id)) for step in history.good]
     return notebook(cells, python_of(shell.engine.runner.version)).decode()
 
