@@ -21,12 +21,19 @@ _LIBRARIES: Final = {"LD_LIBRARY_PATH": "/lib"}
 """The root's go before those of the host, of which one can be another Python's."""
 
 
+_Word = Annotated[str, msgspec.Meta(max_length=100)]
+_Words = Annotated[str, msgspec.Meta(max_length=10_000)]
+
+
 class Facts(msgspec.Struct, frozen=True):
-    """What it says once it has loaded the project, before code of anybody else's is there."""
+    """What it says once it has loaded the project, before code of anybody else's is there.
+
+    Code of an earlier shell may have changed the project, so it is believed no more than any answer.
+    """
 
     ready: bool
-    django: str
-    databases: tuple[Database, ...]
+    django: _Word
+    databases: Annotated[tuple[Database, ...], msgspec.Meta(max_length=1_000)]
     secrets: Annotated[
         tuple[Annotated[str, msgspec.Meta(max_length=_LONGEST_SECRET)], ...],
         msgspec.Meta(max_length=_MOST_SECRETS),
@@ -35,9 +42,9 @@ class Facts(msgspec.Struct, frozen=True):
 
 
 class _Fault(msgspec.Struct, frozen=True):
-    type: str
-    message: str
-    where: str
+    type: _Words
+    message: _Words
+    where: _Words
 
 
 class _Failed(msgspec.Struct, frozen=True):
