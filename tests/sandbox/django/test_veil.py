@@ -49,6 +49,22 @@ def test_however_it_is_cut_the_same_is_masked_and_nothing_else(words: list[str],
     assert kept.err == kept.out
 
 
+@given(
+    words=st.lists(st.sampled_from([SECRET, SECRET[:7], SECRET[:10], "hh", "*", "\n"]), max_size=12),
+    cuts=st.lists(st.integers(min_value=0), max_size=8),
+)
+def test_a_secret_that_begins_with_another_is_masked_whole(words: list[str], cuts: list[int]) -> None:
+    data = "".join(words).encode()
+    kept = Kept()
+    secrets = Secrets([SECRET, SECRET[:7]])
+    veil = Veil(secrets, kept)
+    for piece in pieces(data, cuts):
+        veil.stdout(piece)
+    veil.end()
+    assert bytes(kept.out) == secrets.masked(data)
+    assert SECRET[7:].encode() not in kept.out
+
+
 def test_what_cannot_be_a_beginning_is_passed_on_at_once() -> None:
     kept = Kept()
     veil = Veil(Secrets([SECRET]), kept)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable
+from typing import Final
 from urllib.parse import quote
 
 import msgspec
@@ -13,6 +13,8 @@ from ostiary.sandbox.record import Fault, Value
 from ostiary.sandbox.runner import Tap
 
 MASK = "********"
+_MASK: Final = MASK.encode()
+_HEAD: Final = 4
 
 
 class Secrets:
@@ -20,14 +22,19 @@ class Secrets:
 
     def __init__(self, texts: Iterable[str]) -> None:
         forms = {form for text in texts for form in _forms(text)}
-        ordered = sorted(forms, key=len, reverse=True)
-        self.forms = tuple(one.encode() for one in ordered)
-        self.longest = max(map(len, self.forms), default=0)
-        self._bytes = re.compile(b"|".join(map(re.escape, self.forms)) or b"(?!)")
+        self.forms = tuple(sorted((one.encode() for one in forms), key=len, reverse=True))
+        self._inner = tuple(
+            one for one in self.forms if any(two != one and two.startswith(one) for two in self.forms)
+        )
 
     def masked(self, data: bytes) -> bytes:
-        """`data` with every secret in it masked."""
-        return self._bytes.sub(MASK.encode(), data)
+        """`data` with every secret in it masked, the longest first.
+
+        Each is looked for by itself: one pattern of all takes many times as long.
+        """
+        for one in self.forms:
+            data = data.replace(one, _MASK)
+        return data
 
     def text(self, text: str) -> str:
         """The same for text."""
@@ -55,11 +62,28 @@ class Secrets:
 
     def begun(self, data: bytes) -> int:
         """How many bytes at the end of `data` may be the beginning of a secret."""
-        for size in range(min(self.longest - 1, len(data)), 0, -1):
-            end = data[-size:]
-            if any(one.startswith(end) for one in self.forms):
-                return size
-        return 0
+        return max((_begun(one, data) for one in self.forms), default=0)
+
+    def split(self, data: bytes) -> tuple[bytes, bytes]:
+        """What of `data` can be shown, masked, and what has to wait for what follows it."""
+        kept = self.begun(data) if self._inner else 0
+        if kept and data[-kept:].startswith(self._inner):  # a secret, and maybe the beginning of a longer one
+            return self.masked(data[:-kept]), data[-kept:]
+        data = self.masked(data)
+        kept = self.begun(data)
+        return (data[:-kept], data[-kept:]) if kept else (data, b"")
+
+
+def _begun(form: bytes, data: bytes) -> int:
+    """How many bytes at the end of `data` are the beginning of `form`, and not all of it."""
+    end = data[-(len(form) - 1) :] if len(form) > 1 else b""
+    head = form[:_HEAD]
+    at = end.find(head)
+    while at >= 0:
+        if form.startswith(end[at:]):
+            return len(end) - at
+        at = end.find(head, at + 1)
+    return next((size for size in range(len(head) - 1, 0, -1) if end.endswith(head[:size])), 0)
 
 
 def _forms(text: str) -> set[str]:
@@ -83,25 +107,20 @@ class Veil:
 
     def stdout(self, data: bytes) -> None:
         """More of stdout."""
-        whole, self._out = self._split(self._out + data)
+        whole, self._out = self._secrets.split(self._out + data)
         if whole:
             self._tap.stdout(whole)
 
     def stderr(self, data: bytes) -> None:
         """More of stderr."""
-        whole, self._err = self._split(self._err + data)
+        whole, self._err = self._secrets.split(self._err + data)
         if whole:
             self._tap.stderr(whole)
-
-    def _split(self, data: bytes) -> tuple[bytes, bytes]:
-        data = self._secrets.masked(data)
-        kept = self._secrets.begun(data)
-        return (data[:-kept], data[-kept:]) if kept else (data, b"")
 
     def end(self) -> None:
         """Nothing more comes."""
         if self._out:
-            self._tap.stdout(self._out)
+            self._tap.stdout(self._secrets.masked(self._out))
         if self._err:
-            self._tap.stderr(self._err)
+            self._tap.stderr(self._secrets.masked(self._err))
         self._out = self._err = b""
