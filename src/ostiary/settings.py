@@ -222,13 +222,13 @@ def gather_headers(
                 f"--header: `{name}` looks like a secret, and a command line can be read by every process",
                 hint=f"use --header-env '{name}: VARIABLE' or --header-file FILE",
             )
-        found.append(_header(name, value))
+        found.append(checked_header(name, value))
     for text in from_env:
         name, variable = _split(text, "--header-env")
         secret = environ.get(variable)
         if secret is None:
             raise CallerFault(f"--header-env: the variable `{variable}` for `{name}` is not set")
-        found.append(_header(name, secret))
+        found.append(checked_header(name, secret))
     for file in files:
         found.extend(_from_file(Path(file)))
     return tuple(found)
@@ -249,7 +249,9 @@ def _from_file(path: Path) -> list[Header]:
     if len(text) > MAX_HEADER_FILE:
         raise CallerFault(f"--header-file: {path} is over {MAX_HEADER_FILE} bytes")
     lines = [line.strip() for line in text.split("\n")]
-    return [_header(*_split(line, f"--header-file {path}")) for line in lines if line and line[0] != "#"]
+    return [
+        checked_header(*_split(line, f"--header-file {path}")) for line in lines if line and line[0] != "#"
+    ]
 
 
 def _split(text: str, where: str) -> tuple[str, str]:
@@ -259,7 +261,13 @@ def _split(text: str, where: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
-def _header(name: str, value: str) -> Header:
+def checked_header(name: str, value: str) -> Header:
+    """A header of the operator's own for an upstream, as it is sent.
+
+    Raises CallerFault, which does not say the value, for one that is malformed or that the gate sets itself.
+    """
+    if not _NAME.fullmatch(name):
+        raise CallerFault(f"`{name[:80]}` is no name of a header", hint="for example `X-Team`")
     lower = name.lower()
     if lower in _OURS or lower.startswith("mcp-"):
         raise CallerFault(f"`{name}` is set by the gate itself and cannot be configured")

@@ -53,6 +53,15 @@ def test_two_tools_that_would_share_a_name_are_told_apart() -> None:
     }
 
 
+def test_no_server_can_take_the_name_of_another_ones_function() -> None:
+    own = {"Git_hub": [tool("merge")]}
+    taking = {"Git": [tool("hub_merge"), tool("hubs"), tool("merge")]}
+
+    assert functions_of(taking | own)["mcp_Git_hub_merge"].server == "Git_hub"
+    # Also while the other cannot be asked: what a name means does not change with that.
+    assert sorted(functions_of(taking, ["Git", "Git_hub"])) == ["mcp_Git_hubs", "mcp_Git_merge"]
+
+
 def test_a_stub_has_what_is_required_first_and_types_where_they_are_simple() -> None:
     assert only(ZONE).stub == (
         "def mcp_Time_get_time(zone: str, format: str = ..., tags: list[int] = ...) -> Any: ..."

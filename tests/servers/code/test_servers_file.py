@@ -44,6 +44,13 @@ def test_commands_and_urls_are_read_as_clients_read_them() -> None:
         ({"mcpServers": {"x": {"command": "a", "args": "b"}}}, "`args`: expected a list", ""),
         ({"mcpServers": {"x": {"command": "a", "env": {"K": "${NOPE}"}}}}, "`NOPE` is not set", "export"),
         ({"mcpServers": {"-x": {"command": "a"}}}, "not a name", "a letter"),
+        ({"mcpServers": {"a.b": {"command": "a"}, "a-b": {"command": "a"}}}, "the same names", "differs"),
+        (
+            {"mcpServers": {"x": {"url": "http://h/", "headers": {"Host": "h"}}}},
+            "is set by the gate itself",
+            "",
+        ),
+        ({"mcpServers": {"x": {"url": "http://h/", "headers": {"a b": "c"}}}}, "no name of a header", "X-"),
         ({"mcpServers": {f"s{n}": {"command": "a"} for n in range(65)}}, "64 is the most", ""),
     ],
 )
@@ -54,6 +61,21 @@ def test_what_is_not_understood_says_what_was_expected(document: Any, what: str,
     assert what in told.value.message
     assert "servers.json" in told.value.message
     assert hint in (told.value.hint or "")
+
+
+def test_a_secret_that_no_header_can_carry_is_refused_and_not_told() -> None:
+    entry = {"url": "http://h/", "headers": {"Authorization": "Bearer ${KEY}"}}
+
+    with pytest.raises(CallerFault) as told:
+        read({"mcpServers": {"x": entry}}, KEY="s3cret\r\nX-Other: 1")
+
+    assert "a character that HTTP does not allow" in told.value.message
+    assert "s3cret" not in told.value.message + (told.value.hint or "")
+
+
+def test_a_file_that_lies_too_deep_is_refused() -> None:
+    with pytest.raises(CallerFault, match="this is not JSON"):
+        read_servers(b"[" * 100_000, "servers.json", {})
 
 
 TREES = st.recursive(st.none() | st.text(), lambda inner: st.dictionaries(st.text(), inner))

@@ -62,17 +62,31 @@ class Function(msgspec.Struct, frozen=True, kw_only=True):
         return f"def {self.name}({', '.join(parts)}) -> Any: ..."
 
 
-def functions_of(tools: Mapping[str, Sequence[ToolDefinition]]) -> dict[str, Function]:
+def functions_of(
+    tools: Mapping[str, Sequence[ToolDefinition]], offered: Sequence[str] = ()
+) -> dict[str, Function]:
     """A function for each tool of each server, by its name `mcp_<Server>_<tool>`.
 
-    Two that would have one name are told apart by a number, in the order of servers and tools.
+    Two of one server that would have one name are told apart by a number, in the order of its tools. What a
+    name means never depends on another server: a tool whose function would be called like one of another of
+    those `offered` (`hub_merge` of `Git`, where there is a server `Git_hub`) is left out.
     """
+    prefixes = {prefix_of(server) for server in (*offered, *tools)}
     found: dict[str, Function] = {}
     for server, definitions in tools.items():
+        own = prefix_of(server)
+        longer = tuple(one for one in prefixes if one != own and one.startswith(own))
         for definition in definitions:
-            name = _free(f"mcp_{letters(server)}_{letters(definition.name)}"[:MAX_NAME], found)
-            found[name] = _function(name, server, definition)
+            plain = f"{own}{letters(definition.name)}"
+            if not plain.startswith(longer):
+                name = _free(plain[:MAX_NAME], found)
+                found[name] = _function(name, server, definition)
     return found
+
+
+def prefix_of(server: str) -> str:
+    """With what the names of a server's functions begin."""
+    return f"mcp_{letters(server)}_"
 
 
 def letters(name: str) -> str:

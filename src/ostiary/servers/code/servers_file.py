@@ -10,6 +10,8 @@ from typing import Final, cast
 import msgspec
 
 from ostiary.errors import CallerFault
+from ostiary.servers.code.functions import prefix_of
+from ostiary.settings import checked_header
 from ostiary.wire.message import as_object
 
 MAX_BYTES: Final = 1 << 20
@@ -42,14 +44,23 @@ def read_servers(content: bytes, file: str, environ: Mapping[str, str]) -> tuple
         raise CallerFault(f"{file}: over {MAX_BYTES} bytes", hint="list only servers that code is to call")
     try:
         document = as_object(msgspec.json.decode(content)) or {}
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CallerFault(f"{file}: this is not JSON: {error}", hint=f"for example {_EXAMPLE}") from None
     servers = as_object(document.get("mcpServers"))
     if not servers:
         raise CallerFault(f"{file}: expected `mcpServers` with at least one server", hint=_EXAMPLE)
     if len(servers) > MAX_SERVERS:
         raise CallerFault(f"{file}: {len(servers)} servers, and {MAX_SERVERS} is the most")
-    return tuple(_entry(name, value, file, environ) for name, value in servers.items())
+    found = tuple(_entry(name, value, file, environ) for name, value in servers.items())
+    spelled: dict[str, str] = {}
+    for name in servers:
+        other = spelled.setdefault(prefix_of(name), name)
+        if other != name:
+            raise CallerFault(
+                f"{file}: functions of `{other}` and `{name}` would have the same names",
+                hint="give one of them a name that differs in a letter or digit",
+            )
+    return found
 
 
 def _entry(name: str, value: object, file: str, environ: Mapping[str, str]) -> ServerEntry:
@@ -68,6 +79,11 @@ def _entry(name: str, value: object, file: str, environ: Mapping[str, str]) -> S
             )
     if "url" in given:
         headers = _texts(given.get("headers", {}), f"{where}: `headers`", environ)
+        for key, text in headers.items():
+            try:
+                checked_header(key, text)
+            except CallerFault as fault:
+                raise CallerFault(f"{where}: {fault.message}", hint=fault.hint) from None
         return ServerEntry(
             name=name, url=_text(given["url"], f"{where}: `url`"), headers=tuple(headers.items())
         )
