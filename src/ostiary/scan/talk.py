@@ -61,6 +61,9 @@ class Talk:
         self._grant = grant
         self._own = tuple(own)
         self._asked = 0
+        self.latest = ""
+        """The id of the request that was made last."""
+
         self.received = 0
         self.session: bytes | None = None
         self.version = ""
@@ -68,9 +71,12 @@ class Talk:
     async def ask(
         self, method: str, params: Mapping[str, object], *, seconds: float, headers: Sequence[Header] = ()
     ) -> Answer:
-        """Send a request and wait for its response; progress, questions and news are passed over."""
+        """Send a request and wait for its response; progress, questions and news are passed over.
+
+        Cancelling this gives the answer up. A server of the legacy era has to be told besides.
+        """
         self._asked += 1
-        message_id = f"{self._name}-{self._asked}"
+        message_id = self.latest = f"{self._name}-{self._asked}"
         body = msgspec.json.encode({"jsonrpc": "2.0", "id": message_id, "method": method, "params": params})
         arrived: asyncio.Future[Collected] = asyncio.get_running_loop().create_future()
         heads: list[Head] = []
@@ -81,8 +87,11 @@ class Talk:
 
         request = UpstreamRequest("POST", [*self._headers(), *headers], body, grant=self._grant)
         terms = Terms(seconds, _BODIES, heads.append)
-        collect(self.upstream, request, message_id, MAX_BYTES, done, terms)
-        collected = await arrived
+        give_up = collect(self.upstream, request, message_id, MAX_BYTES, done, terms)
+        try:
+            collected = await arrived
+        finally:
+            give_up()  # after the end this does nothing
         head = heads[0] if heads else None
         if head is not None and method == "initialize":
             self.session = head.header(SESSION)
@@ -103,9 +112,10 @@ class Talk:
             return Answer(status, message)
         return Answer(status, fault=UpstreamFault(text, written=True))
 
-    async def tell(self, method: str, seconds: float) -> None:
+    async def tell(self, method: str, seconds: float, params: Mapping[str, object] | None = None) -> None:
         """Send a notification, and wait until it was taken."""
-        body = msgspec.json.encode({"jsonrpc": "2.0", "method": method})
+        more = {} if params is None else {"params": params}
+        body = msgspec.json.encode({"jsonrpc": "2.0", "method": method, **more})
         await self._send(UpstreamRequest("POST", self._headers(), body, grant=self._grant), seconds)
 
     async def leave(self) -> None:

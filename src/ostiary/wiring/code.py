@@ -5,14 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
 
 from ostiary import VERSION
 from ostiary.builtin import CodeOptions, PythonOptions
 from ostiary.errors import CallerFault, OstiaryError
-from ostiary.policy.load import load_text
 from ostiary.proxy.exchange import Flow, Sink, UpstreamRequest
-from ostiary.proxy.policy_file import read_policy
 from ostiary.sandbox.engine import Engine
 from ostiary.sandbox.isolation.cache import cache_folder
 from ostiary.sandbox.isolation.probe import probe
@@ -26,10 +23,8 @@ from ostiary.servers.core.upstream import BuiltinUpstream
 from ostiary.servers.runs import run_id
 from ostiary.wiring.engine import trouble
 from ostiary.wiring.inner import InnerServer
-from ostiary.wiring.premises import Premises
+from ostiary.wiring.premises import Premises, several
 from ostiary.wiring.python import make_engine
-
-_SAMPLE: Final = '{"version": "1", "servers": {"code": {...}, "NAME": {...}}}'
 
 
 class CodeUpstream:
@@ -98,7 +93,14 @@ def start_code(options: CodeOptions, environ: Mapping[str, str], premises: Premi
     Raises OstiaryError for a file that is not understood, and where the isolation cannot be had.
     """
     entries = _entries(options.servers, environ)
-    _check_policy(premises)
+    own = premises.options.server or options.name
+    if own in {entry.name for entry in entries}:
+        raise CallerFault(
+            f"{options.servers}: `{own}` is the name of the server that runs the code",
+            hint="call the other server something else: policies and records tell servers apart by name",
+        )
+    if premises.options.policy is not None:
+        several(premises.options, premises.options.policy)
     if options.cache_dir is not None:
         environ = {**environ, "OSTIARY_CACHE_DIR": str(Path(options.cache_dir).absolute())}
     walls = Walls.decide(options.isolation, probe(environ))
@@ -123,16 +125,3 @@ def _entries(path: Path, environ: Mapping[str, str]) -> tuple[ServerEntry, ...]:
         reason = (error.strerror or type(error).__name__).lower()
         raise CallerFault(f"--servers: cannot read `{path}`: {reason}") from error
     return read_servers(content, str(path), environ)
-
-
-def _check_policy(premises: Premises) -> None:
-    """One policy for tools of several servers would let one server's tool pass for another's."""
-    file = premises.options.policy
-    if file is None:
-        return
-    document, _ = load_text(read_policy(file), file=str(file))
-    if document is not None and document.single is not None:
-        raise CallerFault(
-            f"{file}: code calls tools of several servers, and this policy is for one",
-            hint=f"put the rules below their servers: {_SAMPLE}",
-        )

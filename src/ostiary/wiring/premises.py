@@ -9,10 +9,15 @@ import asyncio
 import hmac
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
 
+from ostiary.errors import CallerFault
 from ostiary.identity.handles import Handles
 from ostiary.policy.charges import Conceal
 from ostiary.policy.compile import Compiled
+from ostiary.policy.load import load_text
+from ostiary.policy.model import Document
 from ostiary.proxy.catalogue import Pins
 from ostiary.proxy.desk import Desk
 from ostiary.proxy.exchange import Header, Upstream
@@ -28,6 +33,8 @@ from ostiary.store.stops import StopBoard
 from ostiary.store.tick import TickJournal
 from ostiary.wiring.asking import Asking
 from ostiary.wiring.webhook import Hook
+
+_SAMPLE: Final = '{"version": "1", "servers": {"code": {...}, "NAME": {...}}}'
 
 Policy = tuple[bytes, Compiled]
 """The policy file's content, and what was made of it."""
@@ -60,13 +67,16 @@ class Premises:
         upstream: Upstream,
         server: str,
         policy: Policy | None,
-        locked: LockedPins | None,
+        locked: LockedPins | Pins | None,
         *,
         own_headers: Sequence[Header] = (),
         headers_end_here: bool = False,
         follow: bool = True,
     ) -> Post:
-        """A gate in front of `upstream`. `follow` says that `policy` is the file's, changes and all."""
+        """A gate in front of `upstream`. `follow` says that `policy` is the file's, changes and all.
+
+        Pins that are `locked` without a file hold as long as the gate does.
+        """
         options = self.options
         desk = Desk(
             upstream=upstream,
@@ -78,7 +88,7 @@ class Premises:
             digest_key=self.store.keys.audit,
             mint=self.mint,
             clock=self.store.clock.now,
-            pins=_pins_of(locked),
+            pins=locked.pins if isinstance(locked, LockedPins) else locked,
             track="" if options.listen else self.mint(),
             brake=options.max_requests,
             board=StopBoard(self.state),
@@ -90,7 +100,7 @@ class Premises:
         return Post(self, desk, self._watches(server, policy if follow else None, desk, locked))
 
     def _watches(
-        self, server: str, policy: Policy | None, desk: Desk, locked: LockedPins | None
+        self, server: str, policy: Policy | None, desk: Desk, locked: LockedPins | Pins | None
     ) -> list[Watch]:
         """What notices that the policy or the pins have changed."""
         found: list[Watch] = []
@@ -105,7 +115,7 @@ class Premises:
                 conceal=keyed(self.store.keys.audit),
             )
             found.append(Watch(self.loop, options.policy, policy[0], reloader))
-        if locked is not None:
+        if isinstance(locked, LockedPins):
             found.append(locked.watch(self.loop, desk, self.store.clock.now))
             if locked.warning:
                 print(f"ostiary: warning: {locked.warning}", file=sys.stderr)
@@ -148,6 +158,20 @@ def keyed(key: bytes) -> Conceal:
     return lambda text: hmac.digest(key, text.encode(), "sha256").hex()[:32]
 
 
+def several(options: ProxyOptions, file: Path) -> Document | None:
+    """A policy file for several servers; None for one that is not understood, which `Premises.policy` tells.
+
+    Raises CallerFault for one that is for a single server: a tool of one would pass for another's.
+    """
+    document, _ = load_text(read_policy(file), file=str(file), unsafe_monitor=options.unsafe_monitor)
+    if document is not None and document.single is not None:
+        raise CallerFault(
+            f"{file}: code calls tools of several servers, and this policy is for one",
+            hint=f"put the rules below their servers: {_SAMPLE}",
+        )
+    return document
+
+
 def read_and_activate(options: ProxyOptions, server: str, conceal: Conceal) -> Policy | None:
     """The policy file's content and the compiled policy; None without a policy file."""
     if options.policy is None:
@@ -162,7 +186,3 @@ def read_and_activate(options: ProxyOptions, server: str, conceal: Conceal) -> P
         conceal=conceal,
     )
     return content, compiled
-
-
-def _pins_of(locked: LockedPins | None) -> Pins | None:
-    return locked.pins if locked is not None else None

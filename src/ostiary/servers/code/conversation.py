@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
@@ -10,6 +11,7 @@ from ostiary.errors import UpstreamFault
 from ostiary.policy.definition import ToolDefinition
 from ostiary.proxy.exchange import Header, Upstream
 from ostiary.registry.fingerprint import definition
+from ostiary.sandbox.chores import Chores
 from ostiary.sandbox.toolbox import ToolFault
 from ostiary.scan.talk import Answer, Talk
 from ostiary.servers.code.values import value_of
@@ -21,6 +23,10 @@ LIST_SECONDS: Final = 30.0
 KEEP_SECONDS: Final = 60.0
 """How long a list of tools is believed."""
 MAX_PAGES: Final = 100
+MAX_TOOLS: Final = 10_000
+MAX_LIST: Final = 16 << 20
+"""Bytes of all definitions together."""
+TELL_SECONDS: Final = 5.0
 GONE: Final = 404
 
 
@@ -55,22 +61,43 @@ class Conversation:
         self._session: bytes | None = None
         self._version = ""
         self._talks = 0
+        self._ids = f"code-{secrets.token_hex(4)}"
+        self._asking = 0
+        self._telling = Chores(lambda _: None)
         self._opening = asyncio.Lock()
         self._tools: tuple[ToolDefinition, ...] = ()
         self._read_at: float | None = None
+
+    @property
+    def latest(self) -> tuple[ToolDefinition, ...]:
+        """What was listed last; nothing before."""
+        return self._tools
 
     async def tools(self, parent: str) -> tuple[ToolDefinition, ...]:
         """What may be called, as the gate lists it. Raises OstiaryError."""
         now = asyncio.get_running_loop().time()
         if self._read_at is None or now - self._read_at > KEEP_SECONDS:
             await self.behind.ready()
-            self._tools = await self._listed(parent)
+            try:
+                async with asyncio.timeout(LIST_SECONDS):
+                    self._tools = await self._listed(parent)
+            except TimeoutError:
+                text = f"{self.behind.name}: its tools were not listed within {LIST_SECONDS:g} seconds"
+                raise UpstreamFault(text, written=True) from None
             self._read_at = now
         return self._tools
 
     async def call(self, tool: str, arguments: Mapping[str, Any], parent: str, seconds: float) -> Any:
-        """Call a tool; what it answered, as a value. Raises ToolFault and ToolHeld."""
-        answer = await self._ask("tools/call", {"name": tool, "arguments": arguments}, parent, seconds, tool)
+        """Call a tool; what it answered, as a value. Raises ToolFault and ToolHeld.
+
+        Cancelling this, or `seconds` without an answer, ends the call at the server as well.
+        """
+        asked = {"name": tool, "arguments": arguments}
+        try:
+            async with asyncio.timeout(seconds):
+                answer = await self._ask("tools/call", asked, parent, seconds + LIST_SECONDS, tool)
+        except TimeoutError:
+            raise ToolFault(f"{self.behind.name}: no answer within {seconds:g} seconds") from None
         if answer.error is not None:
             code = answer.error.get("code")
             said = str(answer.error.get("message", ""))[:2_000]
@@ -80,8 +107,14 @@ class Conversation:
             raise ToolFault(f"{self.behind.name}: {why}")
         return value_of(answer.result)
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is asked."""
+        return self._asking == 0
+
     async def leave(self) -> None:
         """End the session with the server, if there is one."""
+        await self._telling.finish()
         if self._session is not None:
             await self._talk("").leave()
             self._session = None
@@ -89,6 +122,7 @@ class Conversation:
     async def _listed(self, parent: str) -> tuple[ToolDefinition, ...]:
         found: dict[str, ToolDefinition] = {}
         cursor: str | None = None
+        size = 0
         for _ in range(MAX_PAGES):
             params = {} if cursor is None else {"cursor": cursor}
             answer = await self._ask("tools/list", params, parent, LIST_SECONDS)
@@ -98,6 +132,10 @@ class Conversation:
             if isinstance(page, str):
                 raise UpstreamFault(f"{self.behind.name}: tools/list: {page}", written=True)
             found |= {name: definition(name, raw, value) for name, raw, value in page.tools}
+            size += sum(len(raw) for _, raw, _ in page.tools)
+            if len(found) > MAX_TOOLS or size > MAX_LIST:
+                text = f"{self.behind.name}: more than {MAX_TOOLS} tools, or {MAX_LIST} bytes of them"
+                raise UpstreamFault(text, written=True)
             cursor = page.next_cursor
             if not cursor:
                 return tuple(found.values())
@@ -107,17 +145,21 @@ class Conversation:
         self, method: str, params: Mapping[str, Any], parent: str, seconds: float, name: str = ""
     ) -> Answer:
         """(1) In the session there is, (2) and once more where the server no longer knows it."""
-        # (1)
-        await self._open(parent)
-        session = self._session
-        answer = await self._once(method, params, parent, seconds, name)
-        if answer.status != GONE or session is None:
-            return answer
-        # (2)
-        if self._session is session:
-            self._session, self._version = None, ""
-        await self._open(parent)
-        return await self._once(method, params, parent, seconds, name)
+        self._asking += 1
+        try:
+            # (1)
+            await self._open(parent)
+            session = self._session
+            answer = await self._once(method, params, parent, seconds, name)
+            if answer.status != GONE or session is None:
+                return answer
+            # (2)
+            if self._session is session:
+                self._session, self._version = None, ""
+            await self._open(parent)
+            return await self._once(method, params, parent, seconds, name)
+        finally:
+            self._asking -= 1
 
     async def _once(
         self, method: str, params: Mapping[str, Any], parent: str, seconds: float, name: str
@@ -128,7 +170,17 @@ class Conversation:
             params = {**params, "_meta": self._meta()}
             headers = [(b"mcp-method", method.encode())]
             headers += [(b"mcp-name", name.encode("utf-8", "replace"))] if name else []
-        return await talk.ask(method, params, seconds=seconds, headers=headers)
+        try:
+            return await talk.ask(method, params, seconds=seconds, headers=headers)
+        except asyncio.CancelledError:
+            if not self.behind.modern:  # there it is enough that nobody waits any more
+                self._withdraw(talk)
+            raise
+
+    def _withdraw(self, talk: Talk) -> None:
+        """Tell the server that nobody waits for what was asked last."""
+        params = {"requestId": talk.latest, "reason": "the run that asked is over"}
+        self._telling.start(talk.tell("notifications/cancelled", TELL_SECONDS, params))
 
     async def _open(self, parent: str) -> None:
         if self.behind.modern or self._version:
@@ -150,7 +202,7 @@ class Conversation:
 
     def _talk(self, parent: str) -> Talk:
         self._talks += 1
-        talk = Talk(self.behind.way(self._owner, parent), (), self._owner, f"code-{self._talks}")
+        talk = Talk(self.behind.way(self._owner, parent), (), self._owner, f"{self._ids}-{self._talks}")
         talk.version = MODERN_VERSIONS[0] if self.behind.modern else self._version
         talk.session = self._session
         return talk

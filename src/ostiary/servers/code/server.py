@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from functools import partial
@@ -162,14 +161,13 @@ async def _request(workshop: Workshop, arguments: Arguments, context: CallContex
         raise CallerFault("required_secrets: this server keeps no secrets", hint="leave it out")
     seconds = float(arguments.get("timeout", schemas.USUAL_SECONDS))
     limits = DEFAULT_LIMITS.lasting(max(1, round(min(seconds, 600) * 1000)))
-    until = asyncio.get_running_loop().time() + limits.wall_ms / 1000
     tools = await workshop.tools(
         context.owner,
         context.caller.call,
         _names(arguments, "mcp_server_names"),
         _names(arguments, "required_tools"),
         arguments["script"],
-        until,
+        limits.wall_ms / 1000,
     )
     outputs: Any = arguments.get("output_vars") or ()
     return RunRequest(
@@ -206,10 +204,11 @@ def _identifier(name: str, where: str) -> str:
 async def _search(workshop: Workshop, arguments: Arguments, context: CallContext) -> ToolResult:
     server = arguments.get("server")
     view = await workshop.view(context.owner, context.caller.call, None if server is None else (server,))
-    best = found(view.functions.values(), arguments.get("query", ""), int(arguments.get("limit", 10)))
+    functions = {name: one for name, one in view.functions.items() if server in (None, one.server)}
+    best = found(functions.values(), arguments.get("query", ""), int(arguments.get("limit", 10)))
     data: dict[str, Any] = {
         "tools": [{"name": one.name, "description": _short(one), "signature": one.stub} for one in best],
-        "servers": by_server(view.functions),
+        "servers": by_server(functions),
     }
     if view.unreachable:
         data["unreachable"] = dict(view.unreachable)
@@ -246,7 +245,7 @@ async def _one(workshop: Workshop, arguments: Arguments, context: CallContext) -
 
 
 async def _known(workshop: Workshop, name: str, context: CallContext) -> Function:
-    view = await workshop.view(context.owner, context.caller.call)
+    view = await workshop.view(context.owner, context.caller.call, workshop.concerned((name,)))
     if name in view.functions:
         return view.functions[name]
     near = get_close_matches(name, view.functions, n=1)
