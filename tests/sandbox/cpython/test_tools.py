@@ -126,6 +126,7 @@ def test_results_are_bounded_and_stay_data(walled: Sandbox) -> None:
     text = walled.run("mcp_Sums_text()", tools=tools)
     argument = walled.run("mcp_Sums_add('x' * 20_000_000)", tools=tools)
     odd = walled.run("mcp_Sums_add({1, 2})", tools=tools)
+    half = walled.run("mcp_Sums_add('\\ud800')", tools=tools)
 
     assert f"the result of mcp_Sums_big has 50000002 bytes, and {MAX_RESULT} is" in message_of(big)
     assert some.result is not None
@@ -134,6 +135,7 @@ def test_results_are_bounded_and_stay_data(walled: Sandbox) -> None:
     assert text.result.text == repr({"call": 9, "text": hostile})
     assert "the arguments of mcp_Sums_add have more than" in message_of(argument)
     assert "are not JSON" in message_of(odd)
+    assert "are not JSON" in message_of(half)
 
 
 @pytest.mark.parametrize(

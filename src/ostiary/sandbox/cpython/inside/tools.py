@@ -45,7 +45,7 @@ class Line:
     def call(self, name: str, positional: tuple[Any, ...], named: Mapping[str, Any]) -> Any:
         """Make one call; its result. Raises ToolError, and NameError for a tool that is not there."""
         try:
-            arguments = json.dumps([positional, named], allow_nan=False).encode()
+            arguments = json.dumps([positional, named], allow_nan=False, ensure_ascii=False).encode()
         except (TypeError, ValueError, RecursionError) as error:
             raise ToolError(f"the arguments of {name} are not JSON: {error}", _BAD_CALL) from None
         if len(arguments) > _MAX_ARGUMENTS:
