@@ -13,6 +13,7 @@ from ostiary.servers.code import workshop
 from ostiary.wiring import inner
 from tests.servers.code.inside import SECONDS, SECRET, code_mode
 from tests.weaknesses.world import until, within
+from tests.wiring.test_inner_calls import stop
 
 pytestmark = [pytest.mark.timeout(180), pytest.mark.service]
 
@@ -276,5 +277,23 @@ def test_a_server_with_the_name_of_the_one_in_front_is_refused(tmp_path: Path) -
         with pytest.raises(CallerFault, match="`code` is the name of the server that runs the code"):
             async with code_mode(tmp_path, named="code"):
                 raise AssertionError
+
+    within(main, SECONDS)
+
+
+def test_a_stop_of_the_server_ends_the_call_inside_and_the_code_goes_on(tmp_path: Path) -> None:
+    script = "try:\n    said = mcp_Odd_hang()\nexcept ToolError as error:\n    said = str(error)\nsaid"
+
+    async def main() -> None:
+        async with code_mode(tmp_path) as world:
+            running = asyncio.create_task(world.client().run(script))
+            await until(lambda: world.told("called hang") == 1)
+            stop("Odd", world.post)
+            data = await running
+            rows = await world.rows()
+
+        assert "stopped" in data["result"].lower()
+        outcomes = [row for row in rows if row.server == "Odd" and row.kind == "outcome"]
+        assert len(outcomes) == 1
 
     within(main, SECONDS)

@@ -27,6 +27,7 @@ from ostiary.servers.core.tool import Arguments, Tool
 from ostiary.servers.runs import RUN_META, awaited, ran, run_templates
 
 GUIDE_URI: Final = "codemode://guide"
+BACKSTOP: Final = 30.0
 LOOKS: Final = {"readOnlyHint": True, "destructiveHint": False, "idempotentHint": True, "openWorldHint": True}
 ACTS: Final = {"readOnlyHint": False, "destructiveHint": True, "idempotentHint": False, "openWorldHint": True}
 
@@ -167,7 +168,7 @@ async def _request(workshop: Workshop, arguments: Arguments, context: CallContex
         _names(arguments, "mcp_server_names"),
         _names(arguments, "required_tools"),
         arguments["script"],
-        limits.wall_ms / 1000,
+        limits.wall_ms / 1000 + BACKSTOP,  # the run ends first, and its call with it
     )
     outputs: Any = arguments.get("output_vars") or ()
     return RunRequest(
