@@ -9,7 +9,7 @@ MAKEFLAGS += --no-print-directory
 
 LISTEN ?= 127.0.0.1:8787
 POLICY ?=
-WORKERS ?= 2
+WORKERS ?= 3
 PYTEST_ARGS ?=
 SECONDS ?= 60
 TARGET ?=
