@@ -119,7 +119,16 @@ def servers(project: Path) -> dict[str, Callable[[], Stdio]]:
     """What can be started on stdio here, by name."""
     found: dict[str, Callable[[], Stdio]] = {}
     if "django" in COMMANDS:
-        ours = [str(Path(sys.executable).with_name("ostiary")), "run", "django", "--settings", SETTINGS]
+        # The policy that comes with it lets ten runs a minute through, which is no measure of speed.
+        policy = project.with_name(f"{project.name}-policy.json")
+        policy.write_text('{"version": "1", "default": "allow", "tools": {"execute": {}}}', encoding="utf-8")
+        state = project.with_name(f"{project.name}-state")
+        state.mkdir(mode=0o700, exist_ok=True)
+        ours = [
+            str(Path(sys.executable).with_name("ostiary")),
+            *("run", "django", "--settings", SETTINGS, "-p", str(policy)),
+            *("--state-dir", str(state), "--max-requests", "1000000"),
+        ]
         found["ostiary run"] = lambda: Stdio(ours, project)
     if PEER.exists():
         theirs = [str(PEER), "-m", "mcp_django", "--settings", SETTINGS, "--pythonpath", str(project)]
