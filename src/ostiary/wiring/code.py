@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from ostiary import VERSION
 from ostiary.builtin import CodeOptions, PythonOptions
-from ostiary.errors import CallerFault, OstiaryError
-from ostiary.proxy.exchange import Flow, Sink, UpstreamRequest
+from ostiary.errors import CallerFault
 from ostiary.sandbox.engine import Engine
 from ostiary.sandbox.isolation.cache import cache_folder
 from ostiary.sandbox.isolation.probe import probe
@@ -21,53 +20,10 @@ from ostiary.servers.code.servers_file import MAX_BYTES, ServerEntry, read_serve
 from ostiary.servers.code.workshop import Workshop
 from ostiary.servers.core.upstream import BuiltinUpstream
 from ostiary.servers.runs import run_id
-from ostiary.wiring.engine import trouble
+from ostiary.wiring.engine import EngineUpstream, trouble
 from ostiary.wiring.inner import InnerServer
 from ostiary.wiring.premises import Premises, several
 from ostiary.wiring.python import make_engine
-
-
-class CodeUpstream:
-    """Implements `Upstream`: the server of code mode, with its engines and the servers behind it."""
-
-    def __init__(
-        self,
-        server: BuiltinUpstream,
-        workshop: Workshop,
-        engines: Sequence[Engine],
-        inner: Sequence[InnerServer],
-        walls: Walls,
-    ) -> None:
-        """Serves at once; the engines warm up meanwhile, and a run that comes early waits for them."""
-        self._server = server
-        self._workshop = workshop
-        self._engines = engines
-        self._inner = inner
-        self._walls = walls
-        loop = asyncio.get_running_loop()
-        self._warming = [loop.create_task(self._warm(engine)) for engine in engines]  # ended in `close`
-
-    async def _warm(self, engine: Engine) -> None:
-        try:
-            await engine.open()
-        except OstiaryError as error:
-            trouble(f"the engine `{engine.runner.name}` could not warm up: {error.message}")
-
-    def send(self, request: UpstreamRequest, sink: Sink) -> Flow:
-        """Take one request; see `Upstream.send`."""
-        return self._server.send(request, sink)
-
-    async def close(self) -> None:
-        """End every call, run and session, then the servers behind."""
-        for task in self._warming:
-            task.cancel()
-        await asyncio.wait(self._warming)
-        await self._server.close()
-        for engine in self._engines:
-            await engine.close()
-        await self._workshop.close()
-        await asyncio.gather(*(one.close() for one in self._inner))
-        self._walls.cells.close()
 
 
 class Chosen:
@@ -87,7 +43,7 @@ class Chosen:
         return self._monty if reason is None else self._cpython
 
 
-def start_code(options: CodeOptions, environ: Mapping[str, str], premises: Premises) -> CodeUpstream:
+def start_code(options: CodeOptions, environ: Mapping[str, str], premises: Premises) -> EngineUpstream:
     """Read the file of servers, decide about the walls, and serve.
 
     Raises OstiaryError for a file that is not understood, and where the isolation cannot be had.
@@ -114,7 +70,13 @@ def start_code(options: CodeOptions, environ: Mapping[str, str], premises: Premi
     engines = (monty, cpython)
     workshop = Workshop(inner, engines, Chosen(runner, monty, cpython), VERSION)
     server = BuiltinUpstream(make_server(workshop, version=VERSION))
-    return CodeUpstream(server, workshop, engines, inner, walls)
+
+    async def release() -> None:
+        await workshop.close()
+        await asyncio.gather(*(one.close() for one in inner))
+        walls.cells.close()
+
+    return EngineUpstream(server, engines, release)
 
 
 def _entries(path: Path, environ: Mapping[str, str]) -> tuple[ServerEntry, ...]:

@@ -18,7 +18,7 @@ from ostiary.servers.django.packages import DjangoPackages
 from ostiary.servers.django.server import make_server
 from ostiary.servers.django.shell import Options, Shell
 from ostiary.servers.runs import run_id, status_of
-from ostiary.wiring.engine import EngineUpstream, trouble
+from ostiary.wiring.engine import EngineUpstream, giving_back, trouble
 from ostiary.wiring.permits import Permits
 
 WIRE = "management_execute_command"
@@ -52,7 +52,7 @@ def start_django(
         status=lambda: status_of(engine, found.told),
     )
     upstream = BuiltinUpstream(server, ended=shell.connection_ended)
-    return EngineUpstream(upstream, engine, walls, "the Django server could not warm up")
+    return EngineUpstream(upstream, (engine,), giving_back(walls))
 
 
 def settings_of(options: DjangoOptions) -> DjangoSettings:

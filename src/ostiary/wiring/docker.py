@@ -9,8 +9,6 @@ from pathlib import Path
 
 from ostiary import VERSION
 from ostiary.builtin import DockerOptions
-from ostiary.errors import OstiaryError
-from ostiary.proxy.exchange import Flow, Sink, UpstreamRequest
 from ostiary.sandbox.containers.containers import Containers
 from ostiary.sandbox.containers.runner import ContainerRunner
 from ostiary.sandbox.containers.settings import ContainerSettings
@@ -24,6 +22,7 @@ from ostiary.servers.docker.server import make_server
 from ostiary.servers.docker.service import Service
 from ostiary.servers.docker.work_folder import WorkFolder
 from ostiary.servers.runs import run_id, status_of
+from ostiary.wiring.engine import EngineUpstream, trouble
 
 MICROSECONDS = 1_000_000
 NO_NETWORK = "none"
@@ -31,48 +30,19 @@ MOST_TARGETS = 16
 """Pythons of containers for which packages are kept at hand."""
 
 
-class DockerUpstream:
-    """Implements `Upstream`: the containers' server, and the queue that lives as long as it does."""
-
-    def __init__(self, server: BuiltinUpstream, engine: Engine, fetched: Fetched) -> None:
-        """Serves at once; the engine is reached meanwhile, and a call that comes early waits for it."""
-        self._server = server
-        self._engine = engine
-        self._fetched = fetched
-        self._reaching = asyncio.get_running_loop().create_task(self._reach())  # ended in `close`
-
-    async def _reach(self) -> None:
-        try:
-            await self._engine.open()
-        except OstiaryError as error:
-            _trouble(f"the containers' server: {error.message}")
-
-    def send(self, request: UpstreamRequest, sink: Sink) -> Flow:
-        """Take one request; see `Upstream.send`."""
-        return self._server.send(request, sink)
-
-    async def close(self) -> None:
-        """End every call, then every run, and wait until nothing of them is left in any container."""
-        self._reaching.cancel()
-        await asyncio.wait({self._reaching})
-        await self._server.close()
-        await self._engine.close()
-        self._fetched.close()
-
-
 def start_docker(
     options: DockerOptions, environ: Mapping[str, str], clock: Callable[[], int]
-) -> DockerUpstream:
+) -> EngineUpstream:
     """Serve. The engine of containers is reached later, and need not be there yet."""
     fetched = Fetched(environ)
     containers = Containers(
         settings_of(options),
         environ,
         clock=clock,
-        on_trouble=_trouble,
+        on_trouble=trouble,
         fetch=fetched if options.network == NO_NETWORK else None,
     )
-    engine = Engine(ContainerRunner(containers), clock=clock, mint=run_id, on_trouble=_trouble)
+    engine = Engine(ContainerRunner(containers), clock=clock, mint=run_id, on_trouble=trouble)
     service = Service(
         engine=engine,
         containers=containers,
@@ -87,7 +57,7 @@ def start_docker(
         naming=options.naming,
         status=lambda: status_of(engine, dict),
     )
-    return DockerUpstream(BuiltinUpstream(server), engine, fetched)
+    return EngineUpstream(BuiltinUpstream(server), (engine,), fetched.close)
 
 
 class Fetched:
@@ -123,7 +93,7 @@ class Fetched:
         supply = open_supply(self._environ, self._walls, cache, python, others={target.engine: target})
         return supply.packages()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Let go of what the sandbox took of the machine."""
         if self._walls is not None:
             self._walls.cells.close()
@@ -141,7 +111,3 @@ def settings_of(options: DockerOptions) -> ContainerSettings:
         pull="missing" if options.pull else "never",
         unsafe_writable_root=options.unsafe_writable_root,
     )
-
-
-def _trouble(text: str) -> None:
-    print(f"ostiary: {text}", file=sys.stderr, flush=True)

@@ -26,7 +26,7 @@ from ostiary.sandbox.runner import Environment, Runner
 from ostiary.servers.core.upstream import BuiltinUpstream
 from ostiary.servers.python.server import make_server
 from ostiary.servers.runs import run_id, status_of
-from ostiary.wiring.engine import EngineUpstream, trouble
+from ostiary.wiring.engine import EngineUpstream, giving_back, trouble
 
 
 def start_python(
@@ -48,7 +48,7 @@ def start_python(
         naming=options.naming,
         status=lambda: status_of(engine, found.told),
     )
-    return EngineUpstream(BuiltinUpstream(server), engine, walls, "the Python server could not warm up")
+    return EngineUpstream(BuiltinUpstream(server), (engine,), giving_back(walls))
 
 
 def make_engine(
