@@ -82,7 +82,7 @@ def calls() -> list[Message]:
 def over_http(upstream: str | Sequence[str], folder: Path) -> Generator[Say]:
     """An HTTP client of a gate in front of a URL or a command."""
     gate = world.Gate(world.ALLOW_ALL, folder, *UNBRAKED, upstream=upstream)
-    connection = http.client.HTTPConnection("127.0.0.1", gate.port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", gate.port, timeout=20)
     headers = {
         "Authorization": f"Bearer {gate.http.token}",
         "Content-Type": "application/json",

@@ -58,8 +58,8 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     `code` runs after PRELUDE, as a run of `ana`. `sign` says how its success is seen: `prize` when the
     code has printed it, `secret NAME` when that secret of the host is in anything that came back, or
     what happened to the host (see `World.happened`). `planted` is code that `ben` runs before it, in the
-    same place, with the secret `planted`. `ends` are the ways in which the run may end, empty for any.
-    `session` runs it in one.
+    same place, with the secret `planted`; a name of this world alone is `left` there, and `host["left"]`
+    afterwards. `ends` are the ways in which the run may end, empty for any. `session` runs it in one.
     """
 
     name: str

@@ -28,7 +28,7 @@ from ostiary.sandbox.limits import Limits
 from ostiary.sandbox.record import RunRecord
 from ostiary.sandbox.request import RunRequest
 from tests.escapes.attempt import PRELUDE, Attempt
-from tests.escapes.world import WAIT_S, World
+from tests.escapes.world import SOON_S, WAIT_S, World
 from tests.needs import missing, needs_program
 
 T = TypeVar("T")
@@ -65,7 +65,7 @@ class Tier:
 
     def settle(self) -> Place:
         """The place of the next run, once nothing of the one before is left in it."""
-        return self.loop.run(asyncio.wait_for(self._settle(), WAIT_S))
+        return self.loop.run(asyncio.wait_for(self._settle(), START_S))
 
     async def _settle(self) -> Place:
         while True:
@@ -98,7 +98,7 @@ class Tier:
         """Make an attempt: its record, and whether it succeeded."""
         prize = secrets.token_hex(16)
         if attempt.planted:
-            context = {"planted": self.world.secret["planted"]}
+            context = {"planted": self.world.secret["planted"], "left": self.world.left}
             record = self.run(PRELUDE + attempt.planted, "ben", context=context, limits=attempt.limits)
             if not record.stdout.shown.endswith("planted\n"):
                 return record, False
@@ -112,9 +112,10 @@ class Tier:
         )
         if attempt.sign == "busy":
             work = self._goes_on(attempt.limits.cpu_ms)
-            succeeded = self.loop.run(asyncio.wait_for(work, WAIT_S))
+            succeeded = self.loop.run(asyncio.wait_for(work, START_S))
         else:
-            succeeded = self.world.happened(attempt.sign, prize, record, victim)
+            within_s = SOON_S if self.stock.walled else WAIT_S
+            succeeded = self.world.happened(attempt.sign, prize, record, victim, within_s=within_s)
         if attempt.session:
             self.end_session(attempt.session)
         self.world.tidy()

@@ -24,6 +24,8 @@ from ostiary.sandbox.limits import MIB
 from ostiary.sandbox.record import RunRecord
 
 WAIT_S = 5
+SOON_S = 0.5
+"""For what must not happen: nothing tells that it will not, so that this is waited for each time."""
 MOST = 6 * MIB
 """More bytes than a reply may come to, however it is asked for: two streams, a value twice, a fault."""
 
@@ -79,9 +81,9 @@ class Victim:
         letter = status.rpartition(")")[2].split()[0]
         return {"T": "stopped", "t": "stopped", "Z": "ended", "X": "ended"}.get(letter, "running")
 
-    def becomes(self, state: str) -> bool:
+    def becomes(self, state: str, within_s: float) -> bool:
         """Whether it comes to that soon: a signal takes its time."""
-        deadline = time.monotonic() + 0.5
+        deadline = time.monotonic() + within_s
         while self.state != state and time.monotonic() < deadline:
             time.sleep(0.01)
         return self.state == state
@@ -124,6 +126,7 @@ class World:
         self.ports: dict[str, int] = {}
         self._listen()
         self.victims: dict[int | None, Victim] = {}
+        self.left = f"escapes-{secrets.token_hex(16)}"
 
     def _written(self, name: str, secret: str, mode: int) -> Path:
         path = self.folder / name
@@ -196,10 +199,13 @@ class World:
             "abstract": self.abstract,
             "socket": str(self.folder / "socket"),
             "name": os.uname().nodename,
+            "left": self.left,
             **self.ports,
         }
 
-    def happened(self, sign: str, prize: str, record: RunRecord, victim: Victim) -> bool:
+    def happened(
+        self, sign: str, prize: str, record: RunRecord, victim: Victim, *, within_s: float = SOON_S
+    ) -> bool:
         """Whether an attempt succeeded: seen from outside, or by what it could not otherwise say."""
         kind, _, name = sign.partition(" ")
         match kind:
@@ -210,7 +216,7 @@ class World:
             case "written":
                 return any(prize in path.read_text() for path in self._left())
             case "victim":
-                return victim.becomes(name)
+                return victim.becomes(name, within_s)
             case "flood":
                 return len(everything(record)) > MOST
             case "forged":
@@ -228,6 +234,8 @@ class World:
             with contextlib.suppress(OSError, ValueError):
                 os.kill(int(path.read_text()), signal.SIGKILL)
             path.unlink()
+        for folder in ("/tmp", "/dev/shm"):
+            Path(folder, self.left).unlink(missing_ok=True)
         for victim in self.victims.values():
             if victim.state == "stopped":
                 victim.close()

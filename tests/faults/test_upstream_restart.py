@@ -314,7 +314,7 @@ def test_a_modern_client_notices_one_failed_call_at_most(folder: Path, clients: 
 
     assert [len(one.failures) for one in working if len(one.failures) > 1] == [], working[0].failures
     assert sum(len(one.failures) for one in working) > 0  # somebody was struck, or this shows nothing
-    assert max(one.slowest for one in working) < 2
+    assert max(one.slowest for one in working) < 5  # at once: no time-out of ours is that short
     assert "Traceback" not in gate.told()
 
 
@@ -352,7 +352,7 @@ def test_a_killed_child_is_replaced(folder: Path, clients: Drivers, kind: Kind) 
 
     def servers() -> set[int]:
         children = processes.children_of(gate.process.pid)
-        return {one for one in children if "modern_server" in Path(f"/proc/{one}/cmdline").read_text()}
+        return {one for one in children if "modern_server" in processes.command_of(one)}
 
     struck: set[int] = set()
 

@@ -268,6 +268,7 @@ def test_reader_that_stops_on_a_large_stream_is_waited_for_without_memory(tmp_pa
                 upstream.script["tools/call"] = flood
                 before = gate.resident()
                 client = stopped_reader(gate.port, called(1))
+                await until(lambda: flood.sent)
                 held = await standstill(lambda: flood.sent)
                 grown = gate.resident() - before
                 assert 0 < held < 24_000_000  # what is not in the gate lies in the buffers of four sockets
@@ -311,6 +312,7 @@ def test_fifty_readers_that_stop_hold_a_bounded_amount_together(tmp_path) -> Non
                 upstream.script["tools/call"] = begin
                 before = gate.resident()
                 clients = [stopped_reader(gate.port, called(n, flood=True)) for n in range(1, many + 1)]
+                await until(lambda: len(floods) == many and all(one.sent for one in floods))
                 await standstill(lambda: sum(one.sent for one in floods))
                 grown = gate.resident() - before
                 report("stopped readers", readers=many, held_KiB_each=grown // 1024 // many)
@@ -319,10 +321,10 @@ def test_fifty_readers_that_stop_hold_a_bounded_amount_together(tmp_path) -> Non
                 assert grown < many * PER_STOPPED
                 for n in range(50):
                     assert (await asked(*line, n))["id"] == n
+                held = gate.descriptors()
                 for client in clients:
                     client.close()
-                few = gate.descriptors()
-                await until(lambda: gate.descriptors() <= few - many)
+                await until(lambda: gate.descriptors() <= held - many)
 
     within(main, SECONDS)
 

@@ -42,7 +42,11 @@ def server(body: str) -> Command:
     return Command((sys.executable, "-I", "-S", "-c", PREAMBLE + body))
 
 
-def on_uvloop(main: Callable[[], Awaitable[None]], seconds: float = 5.0) -> None:
+BOUND = 10.0
+"""Seconds for a test, whose servers have to start."""
+
+
+def on_uvloop(main: Callable[[], Awaitable[None]], seconds: float = BOUND) -> None:
     """Run `main` on the loop of the product, bounded."""
 
     async def bounded() -> None:
@@ -51,7 +55,7 @@ def on_uvloop(main: Callable[[], Awaitable[None]], seconds: float = 5.0) -> None
     uvloop.run(bounded())
 
 
-def on_asyncio(main: Callable[[], Awaitable[None]], seconds: float = 5.0) -> None:
+def on_asyncio(main: Callable[[], Awaitable[None]], seconds: float = BOUND) -> None:
     """Run `main` on the loop of the standard library, bounded."""
 
     async def bounded() -> None:

@@ -20,6 +20,7 @@ from ostiary.wire.lines import TooLong
 from tests.proxy.stdio_world import SRC, gone, is_alive, on_asyncio, on_uvloop, server
 
 QUICK = Grace(eof=0.2, term=0.3, kill=3.0)
+PATIENT = Grace(eof=5.0, term=0.3, kill=3.0)
 
 both_loops = pytest.mark.parametrize("run", [on_asyncio, on_uvloop])
 
@@ -40,8 +41,8 @@ class Watched:
             self.watchdog.close()
             raise
 
-    async def end(self) -> int:
-        status = await self.child.stop(QUICK)
+    async def end(self, grace: Grace = QUICK) -> int:
+        status = await self.child.stop(grace)
         self.watchdog.close()
         return status
 
@@ -52,7 +53,7 @@ def test_a_line_goes_in_and_a_line_comes_out(run: Callable[..., None]) -> None:
         watched = Watched(Command(("cat",)))
         watched.child.write(b'{"a":1}\n')
         assert await watched.lines.get() == b'{"a":1}'
-        assert await watched.end() == 0
+        assert await watched.end(PATIENT) == 0
         assert watched.exits == [0]
 
     run(main)
@@ -62,7 +63,7 @@ def test_a_line_goes_in_and_a_line_comes_out(run: Callable[..., None]) -> None:
 def test_exit_status_is_returned_and_told_once(run: Callable[..., None]) -> None:
     async def main() -> None:
         watched = Watched(server("raise SystemExit(7)"))
-        assert await watched.child.wait(3)
+        assert await watched.child.wait(5)
         assert watched.exits == [7]
         assert await watched.end() == 7
         assert watched.exits == [7]
@@ -74,7 +75,7 @@ def test_death_by_signal_is_128_and_its_number() -> None:
     async def main() -> None:
         watched = Watched(Command(("sleep", "100")))
         watched.child.signal(signal.SIGTERM)
-        await watched.child.wait(3)
+        await watched.child.wait(5)
         assert await watched.end() == 128 + signal.SIGTERM
 
     on_uvloop(main)
@@ -85,7 +86,7 @@ def test_signals_reach_the_whole_group() -> None:
         watched = Watched(Command(("sh", "-c", "sleep 100 & echo $!; wait")))
         grandchild = int(await watched.lines.get())
         watched.child.signal(signal.SIGTERM)
-        await watched.child.wait(3)
+        await watched.child.wait(5)
         await watched.end()
         assert gone([grandchild], 3.0)
 
@@ -115,7 +116,7 @@ def test_what_a_child_leaves_behind_dies_with_it() -> None:
     async def main() -> None:
         watched = Watched(Command(("sh", "-c", "sleep 100 & echo $!")))
         grandchild = int(await watched.lines.get())
-        await watched.child.wait(3)
+        await watched.child.wait(5)
         assert gone([grandchild], 3.0)
         assert await watched.end() == 0
 
@@ -125,7 +126,7 @@ def test_what_a_child_leaves_behind_dies_with_it() -> None:
 def test_last_words_before_the_exit_are_read() -> None:
     async def main() -> None:
         watched = Watched(server("say({'n': 'x' * 60000}); os._exit(0)"))
-        await watched.child.wait(3)
+        await watched.child.wait(5)
         assert len(watched.lines.get_nowait()) > 60_000
         await watched.end()
 
@@ -172,7 +173,7 @@ def test_untouched_line_can_be_withdrawn_and_a_begun_one_not() -> None:
 def test_stderr_is_passed_on(capfd: pytest.CaptureFixture[str]) -> None:
     async def main() -> None:
         watched = Watched(server("sys.stderr.write('a word of warning\\n')"))
-        await watched.child.wait(3)
+        await watched.child.wait(5)
         await watched.end()
 
     on_uvloop(main)

@@ -321,7 +321,7 @@ def test_absolute_endpoint_of_the_same_origin_is_used() -> None:
 
 def test_server_that_names_no_endpoint_is_given_up() -> None:
     async def main() -> None:
-        async with server(link_limits=LinkLimits(endpoint_within=0.02)) as (one, upstream):
+        async with server(link_limits=LinkLimits(endpoint_within=0.5)) as (one, upstream):
             one.endpoint = None
             sink = await over(ask(upstream, INITIALIZE, None))
             assert sink.failed is not None

@@ -21,6 +21,8 @@ from tests.proxy.stdio_world import PREAMBLE, SRC, gone, is_alive, request
 
 HERE = Path(__file__).parent
 ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{SRC}{os.pathsep}{HERE.parents[1]}"}
+WITHIN = 20
+"""Seconds, in which two interpreters may have to start and a deaf one be killed."""
 GLUE = [sys.executable, str(HERE / "stdio_glue.py")]
 
 
@@ -148,12 +150,12 @@ class Proxied:
 
     def hear(self) -> dict[str, Any]:
         assert self.process.stdout is not None
-        ready, _, _ = select.select([self.process.stdout], [], [], 5)
-        assert ready, "nothing was said within 5 s"
+        ready, _, _ = select.select([self.process.stdout], [], [], WITHIN)
+        assert ready, f"nothing was said within {WITHIN} s"
         return json.loads(self.process.stdout.readline())
 
     def end(self) -> tuple[int, str]:
-        _, errors = self.process.communicate(timeout=5)
+        _, errors = self.process.communicate(timeout=WITHIN)
         return self.process.returncode, errors.decode()
 
 

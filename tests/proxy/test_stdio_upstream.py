@@ -213,6 +213,36 @@ for n in range(9): say({"jsonrpc": "2.0", "method": "notifications/message", "pa
     on_uvloop(main)
 
 
+def test_child_that_floods_the_gate_with_nonsense_is_read_no_further_for_a_while() -> None:
+    async def main() -> None:
+        code = """
+import os, select
+os.set_blocking(1, False)
+while select.select([], [1], [], 0.5)[1]: os.write(1, b"nonsense\\n" * 100)
+os._exit(7)  # nobody reads
+"""
+        limits = PipeLimits(max_dropped=1_000, dropped_within=3_600)
+        async with upstream(server(code), pipe_limits=limits) as asked:
+            got = await asked.ask(request("tools/call"))
+            assert got.failed is not None
+            assert "exited with status 7" in got.failed.message
+
+    on_uvloop(main)
+
+
+def test_child_that_says_much_nonsense_is_heard_again() -> None:
+    async def main() -> None:
+        code = 'print("{}\\n[]\\nnonsense\\n" * 2_000, flush=True)\n' + ECHO
+        limits = PipeLimits(max_dropped=100, dropped_within=0.001)
+        async with upstream(server(code), pipe_limits=limits) as asked:
+            for number in range(3):
+                got = await asked.ask(request("tools/call", number))
+                assert got.messages[0]["id"] == number
+            assert "not a JSON-RPC message" in asked.log[0]
+
+    on_uvloop(main)
+
+
 def test_second_get_stream_takes_the_place_of_the_first() -> None:
     async def main() -> None:
         code = """

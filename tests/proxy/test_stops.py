@@ -46,6 +46,9 @@ ALICE = Scope("grant", "alice")
 LOCAL = Scope("grant", "local")
 OPEN_STREAM = b"HTTP/1.1 200 X\r\ncontent-type: text/event-stream\r\n\r\n"
 TOKEN_ONLY = (b"x-nothing", b"1")
+SOON = 4
+"""Seconds, less than a test may last: what ends by itself does so later. How soon it is with processes
+is measured in `e2e/test_stop.py`."""
 SLOTS = {
     "version": "1",
     "default": "deny",
@@ -105,7 +108,7 @@ async def sent(
 
 async def rest(reader: asyncio.StreamReader) -> Reply:
     """All that comes until the gate closes."""
-    return parse(await asyncio.wait_for(reader.read(), 1))
+    return parse(await asyncio.wait_for(reader.read(), SOON))
 
 
 async def rows(gate: World, kind: str, tool: str = "") -> list[Record]:
@@ -325,7 +328,7 @@ def test_a_call_whose_answer_comes_as_events_gets_its_end_as_an_event(tmp_path: 
                 await reader.readuntil(b"hello\n\n")
                 stop(gate, LOCAL)
 
-                raw = await asyncio.wait_for(reader.read(), 1)
+                raw = await asyncio.wait_for(reader.read(), SOON)
                 event = next(line for line in raw.split(b"\n") if line.startswith(b"data: "))
                 assert json.loads(event[6:])["result"]["isError"] is True
                 assert raw.endswith(b"0\r\n\r\n")
@@ -346,7 +349,7 @@ def test_a_call_that_has_its_answer_already_keeps_it(tmp_path: Path) -> None:
                 await reader.readuntil(b"[]}}\n\n")
                 stop(gate, LOCAL)
 
-                assert b"data:" not in await asyncio.wait_for(reader.read(), 1)
+                assert b"data:" not in await asyncio.wait_for(reader.read(), SOON)
             [outcome] = await rows(gate, "outcome")
             assert outcome.status == "ok"
 
@@ -369,7 +372,7 @@ def test_an_ended_call_whose_stream_can_be_resumed_may_still_have_its_answer_lat
             async with sent(gate, call("echo", {}, 5), header) as (reader, _):
                 await reader.readuntil(b"e-1")
                 stop(gate, LOCAL)
-                assert b'"isError":true' in await asyncio.wait_for(reader.read(), 1)
+                assert b'"isError":true' in await asyncio.wait_for(reader.read(), SOON)
             place = (b"last-event-id", b"e-1")
             assert (await gate.post(None, header, place, method="GET")).status == 423
             assert [one.status for one in await rows(gate, "outcome")] == ["unknown"]
@@ -402,8 +405,8 @@ def test_streams_of_the_server_and_subscriptions_are_closed(tmp_path: Path) -> N
                 servers = [one.writer for one in gate.upstream.seen[-2:]]
                 stop(gate, LOCAL)
 
-                assert (await asyncio.wait_for(stream.read(), 1)).endswith(b"0\r\n\r\n")
-                assert b'"code":4423' in await asyncio.wait_for(subscription.read(), 1)
+                assert (await asyncio.wait_for(stream.read(), SOON)).endswith(b"0\r\n\r\n")
+                assert b'"code":4423' in await asyncio.wait_for(subscription.read(), SOON)
             for writer in servers:
                 await until(writer.is_closing)
             await until(lambda: not len(gate.desk.stops) and not len(gate.desk.changes))
@@ -425,7 +428,7 @@ def test_every_member_of_a_batch_is_ended(tmp_path: Path) -> None:
                 await until(lambda: len(gate.upstream.calls) == 4)
                 stop(gate, LOCAL)
 
-                raw = await asyncio.wait_for(reader.read(), 1)
+                raw = await asyncio.wait_for(reader.read(), SOON)
                 found = [json.loads(line[6:]) for line in raw.split(b"\n") if line.startswith(b"data: ")]
                 assert sorted(one["id"] for one in found) == [0, 1, 2, 3]
                 assert all(one["result"]["isError"] for one in found)
@@ -559,7 +562,7 @@ def test_a_stop_while_the_gate_lists_the_tools_ends_the_call_and_the_listing(tmp
             upstream = gate.upstream.seen[-1].writer
             stop(gate, LOCAL)
 
-            assert is_stopped(await asyncio.wait_for(asked, 1))
+            assert is_stopped(await asyncio.wait_for(asked, SOON))
             await until(upstream.is_closing)
             del gate.upstream.script["own listing"]
             lift(gate, LOCAL)

@@ -187,7 +187,7 @@ def test_no_client_goes_on_with_a_certificate_that_was_exchanged(
 
     def shown(port: int, session: ssl.SSLSession | None) -> tuple[int, ssl.SSLSession | None, bool | None]:
         with (
-            socket.create_connection(("127.0.0.1", port), timeout=3) as plain,
+            socket.create_connection(("127.0.0.1", port), timeout=5) as plain,
             context.wrap_socket(plain, server_hostname="127.0.0.1", session=session) as connection,
         ):
             connection.sendall(post(b"1"))
@@ -326,7 +326,7 @@ def test_plain_http_on_the_tls_port_ends_without_a_traceback(run, tmp_path: Path
 def test_handshake_that_is_not_finished_has_a_time_limit_and_takes_a_place(run, tmp_path: Path) -> None:
     """HTTP case 22: silent connections count before their handshake and are closed in time."""
     certificate = Certificate(pair(Authority(tmp_path).leaf()), now)
-    limits = Limits(tls_handshake_timeout=0.3, connections=2)
+    limits = Limits(tls_handshake_timeout=1.0, connections=2)
 
     async def main() -> None:
         logged = faults(asyncio.get_running_loop())

@@ -355,6 +355,23 @@ def test_records_go_when_there_are_too_many() -> None:
     play(scene)
 
 
+@pytest.mark.parametrize("bounds", [Bounds(keep_runs=3), Bounds(keep_bytes=8)], ids=["runs", "bytes"])
+def test_nobody_pushes_out_the_records_of_another(bounds: Bounds) -> None:
+    async def scene() -> None:
+        engine = made_engine(FakeRunner(), bounds)
+
+        await engine.run(asked("a"))
+        for code in ("b", "c", "d", "e"):
+            await engine.run(asked(code, owner="ben"))
+
+        assert [record.stdout.whole for record in engine.records("ana")] == ["a"]
+        assert [record.stdout.whole for record in engine.records("ben")][-1:] == ["e"]
+        assert engine.record("ben", "r2") is None
+        await engine.close()
+
+    play(scene)
+
+
 def test_closing_kills_what_runs_and_takes_no_more() -> None:
     async def scene() -> None:
         runner = FakeRunner()

@@ -38,5 +38,8 @@ class Shelf:
             raise ToolFault(str(error), -32602) from error
         return await made if inspect.isawaitable(made) else made
 
+    def spelled(self, name: str) -> str:
+        return name
+
     def missing(self, name: str) -> str | None:
         return self._unbound.get(name)

@@ -16,7 +16,7 @@ from ostiary.calls.journal import Committed, Entry
 from ostiary.calls.stop import Scope, Stop
 from ostiary.errors import CallerFault, GatewayFault
 from ostiary.proxy.mint import Mint
-from ostiary.store import approvers, migrate, switching
+from ostiary.store import approvers, aside, migrate, switching
 from ostiary.store.connection import Durability, connect
 from ostiary.store.lifting import authorise_lift
 from ostiary.store.opening import open_store
@@ -175,7 +175,7 @@ def test_what_fails_half_way_leaves_neither_row_nor_record(
         raise sqlite3.OperationalError("no")
 
     with monkeypatch.context() as patched:
-        patched.setattr(switching, "insert", broken)
+        patched.setattr(aside, "insert", broken)
         with pytest.raises(GatewayFault):
             press(state, "on", ALL)
 

@@ -143,7 +143,8 @@ class Bridge:
         await self.writer.drain()
 
     async def hear(self) -> dict[str, Any]:
-        return json.loads(await asyncio.wait_for(self.reader.readline(), 5))
+        """The next answer. For the first one the gate and the server have to start."""
+        return json.loads(await asyncio.wait_for(self.reader.readline(), 20))
 
     async def ping(self) -> list[bytes]:
         """Lines that have reached the server since the last ping; everything before is settled."""

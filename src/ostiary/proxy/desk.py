@@ -29,7 +29,7 @@ from ostiary.proxy.brake import Brake
 from ostiary.proxy.catalogue import Asking, Catalogues, Link, Pins
 from ostiary.proxy.changes import Changes
 from ostiary.proxy.differences import Differences
-from ostiary.proxy.exchange import Header, Upstream
+from ostiary.proxy.exchange import Header, RunsBehind, Upstream
 from ostiary.proxy.handles.book import Book
 from ostiary.proxy.handles.ending import end_tasks
 from ostiary.proxy.handles.shelf import NoShelf, Shelf
@@ -180,6 +180,8 @@ class Desk:
         """End what belongs to no call that is under way."""
         self.catalogues.stop(stop, self.server)
         end_tasks(stop, self.book, self.upstream, self.server, self.mint)
+        if isinstance(self.upstream, RunsBehind):
+            self.upstream.end(lambda grant: stop.scope.covers(grant, self.server))
 
     def _outcome(self, entry: Entry) -> None:
         """Write the outcome of a call that is over for its client."""

@@ -7,8 +7,8 @@ second, so the gate in the middle is written once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -120,6 +120,15 @@ class Upstream(Protocol):
 
     async def close(self) -> None:
         """Stop everything that runs, by the drain deadline, and release all resources."""
+        ...
+
+
+@runtime_checkable
+class RunsBehind(Protocol):
+    """An upstream of ours where something can go on for a grant after its call was answered."""
+
+    def end(self, covers: Callable[[str], bool]) -> None:
+        """End all that goes on for the grants that `covers` says."""
         ...
 
 

@@ -154,7 +154,7 @@ class Turn:
             waited(Waited(call, "gone"))
         elif call.era == "modern" and asks_in_form(call, command, self._session):
             waited(Waited(call, "form"))
-        elif command.hold.hold_seconds == 0 or not takes_events(self._headers):
+        elif call.parent or command.hold.hold_seconds == 0 or not takes_events(self._headers):
             waited(Waited(call, "late"))
         else:
             self._wait = wait = Wait(

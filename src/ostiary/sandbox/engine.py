@@ -2,15 +2,13 @@
 
 A run goes through `_stages`, top to bottom: its packages, its session's turn, a free place, a worker,
 the code. It can be stopped in each of them, and its record says so. A place is free again only when
-nothing of the run before is left.
-
-Everything is bound to its owner: to anybody else a run or a session does not exist.
+nothing of the run before is left. Everything is bound to its owner, and exists for nobody else.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 import msgspec
 
@@ -18,19 +16,16 @@ from ostiary.errors import CallerFault, OstiaryError
 from ostiary.sandbox import verdict
 from ostiary.sandbox.bounds import Bounds
 from ostiary.sandbox.chores import Chores
+from ostiary.sandbox.kept import kept_to_itself
+from ostiary.sandbox.pausing import OnPaused, as_it_is, begun, kept
 from ostiary.sandbox.record import Fault, RunRecord, Usage
 from ostiary.sandbox.request import RunRequest
+from ostiary.sandbox.resolving import Resolve, Unresolved, nothing_to_resolve
 from ostiary.sandbox.run import Run, Underway
 from ostiary.sandbox.runner import Ended, Environment, Job, Renewing, Runner, Worker
 from ostiary.sandbox.sessions import Past, Session, Sessions, SessionView
 from ostiary.sandbox.shelf import Shelf
 from ostiary.sandbox.verdict import Verdict
-
-Resolve = Callable[[str, tuple[str, ...], str], Awaitable[Environment]]
-"""Packages for some code: (code, requirements, owner) to a folder of them.
-
-An OstiaryError that this raises is the reason why the run is not started, in the resolver's words.
-"""
 
 GOES_ON = ("returned", "expired")
 """How runs end after which the worker of a session takes the next."""
@@ -40,16 +35,6 @@ OnProgress = Callable[[Underway], object]
 
 class Busy(CallerFault):
     """Too much is under way; the same request can succeed later."""
-
-
-class Unresolved(CallerFault):
-    """The packages that a run asked for cannot be had; `message` says why."""
-
-
-async def _nothing_to_resolve(_code: str, requirements: tuple[str, ...], _owner: str) -> Environment:
-    if requirements:
-        raise Unresolved("this server installs no packages", hint="leave `requirements` out")
-    return Environment()
 
 
 class Engine:
@@ -65,9 +50,10 @@ class Engine:
         clock: Callable[[], int],
         mint: Callable[[], str],
         bounds: Bounds | None = None,
-        resolve: Resolve = _nothing_to_resolve,
+        resolve: Resolve = nothing_to_resolve,
         on_trouble: Callable[[str], object] = lambda _: None,
     ) -> None:
+        self.on_paused: OnPaused = as_it_is
         self.runner = runner
         self.bounds = bounds = bounds or Bounds()
         self._clock = clock
@@ -156,6 +142,12 @@ class Engine:
         run.stop("cancelled")
         return True
 
+    def end(self, covers: Callable[[str], bool]) -> None:
+        """Kill every run of the owners that `covers` says, also those that nobody waits for."""
+        for run in self._runs.values():
+            if covers(run.request.owner):
+                run.stop("cancelled")
+
     async def ended(self, owner: str, run_id: str) -> RunRecord | None:
         """Wait until a run has ended; its record, or None if `owner` has no such run."""
         run = self._runs.get(run_id)
@@ -215,7 +207,9 @@ class Engine:
                 f"busy: {self.bounds.at_once} runs at once and {self.bounds.queue} waiting is the most",
                 hint="try again when some have ended",
             )
-        run = Run(self._mint(), request, self._now())
+        run = Run(begun(request) or self._mint(), request, self._now())
+        if run.run_id in self._runs:
+            raise Busy(f"the run {run.run_id} goes on already")
         self._runs[run.run_id] = run
         return run
 
@@ -227,6 +221,8 @@ class Engine:
         """The run from acceptance to its record, which is kept whatever becomes of it."""
         try:
             record = await self._stages(run)
+            if record.paused is not None:
+                record = await kept(self.on_paused, run.request, record)
         except asyncio.CancelledError:
             if run.stopped is None:
                 raise
@@ -329,12 +325,13 @@ class Engine:
             resumes=request.resumes,
             owner=request.owner,
             wall_ms=request.limits.wall_ms,
+            secrecy=request.secrecy,
         )
         run.given(worker)
         patience = (request.limits.wall_ms + self.runner.grace_ms) / 1000
         alarm = asyncio.get_running_loop().call_later(patience, run.stop, "timeout")
         try:
-            return await worker.run(job, run.capture)
+            return await kept_to_itself(worker, job, run.capture)
         finally:
             alarm.cancel()
             run.over()

@@ -69,6 +69,7 @@ class InnerCalls:
         """The result of one call. Raises ToolFault, ToolHeld, NoSuchTool and TooManyCalls."""
         if name == CALL_TOOL:
             name, positional, named = _unpacked(positional, named)
+            name = self._tools.spelled(name) if self._tools is not None else name
         tools = self._tools
         if tools is None or name not in tools.names:
             told = tools.missing(name) if tools is not None else None

@@ -87,12 +87,14 @@ class ToolCall(msgspec.Struct, frozen=True):
 class Paused(msgspec.Struct, frozen=True, kw_only=True):
     """A run that waits for the call of `name`, as bytes to go on from: see `request.Resumption`.
 
-    `ticket` is the toolbox's own (`toolbox.ToolHeld`). `calls` have been made so far, this one included.
+    `ticket` and `message` are the toolbox's own (`toolbox.ToolHeld`). `calls` have been made so far, this
+    one included.
     """
 
     state: bytes
     name: str
     ticket: str = ""
+    message: str = ""
     calls: int = 1
 
 

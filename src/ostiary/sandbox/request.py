@@ -8,6 +8,8 @@ from typing import Any
 import msgspec
 
 from ostiary.sandbox.limits import DEFAULT_LIMITS, Limits
+from ostiary.sandbox.record import ToolCall
+from ostiary.sandbox.secrecy import Secrecy
 from ostiary.sandbox.toolbox import Toolbox
 
 
@@ -39,6 +41,9 @@ class Resumption(msgspec.Struct, frozen=True, kw_only=True):
     """How a paused run goes on: `state` is that of its record, and the call it waited for ends here.
 
     `result` is the JSON value that the call returns, unless `error` says why it failed, with `code`.
+    With `again` the call is made by the toolbox once more, with the arguments that it had, and counts once.
+    `run_id` is kept for what goes on, with what the run had written before (`stdout`, `stderr`) and the
+    `calls` that had ended.
     `state` must be what a runner of this very version made, unchanged: it decides what the worker does
     next, and nothing in it is checked. Whoever kept it outside this process proves that first (an HMAC
     over it and over the run's owner), and reads none that is larger than `MAX_STATE`.
@@ -48,6 +53,11 @@ class Resumption(msgspec.Struct, frozen=True, kw_only=True):
     result: Any = None
     error: str | None = None
     code: int = 0
+    again: bool = False
+    run_id: str = ""
+    stdout: bytes = b""
+    stderr: bytes = b""
+    calls: tuple[ToolCall, ...] = ()
 
 
 class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,7 +73,8 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     `tools` are functions that the code can call, at most `limits.inner_calls` times. `outputs` names
     globals that are read back when the code has come to its end. `resumes` goes on with a run that
-    was paused, in the place of starting `code`, which is then kept for the record only.
+    was paused, in the place of starting `code`, which is then kept for the record only. `secrecy` is
+    what its code may use and nobody may read.
     """
 
     code: str
@@ -79,3 +90,4 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     outputs: tuple[str, ...] = ()
     resumes: Resumption | None = None
     limits: Limits = DEFAULT_LIMITS
+    secrecy: Secrecy | None = None

@@ -45,6 +45,9 @@ class Run:
 
         limits = request.limits
         self.capture = Capture(limits.kept_bytes, limits.stream_bytes, lambda: self.stop("flood"))
+        if request.resumes is not None:
+            self.capture.stdout(request.resumes.stdout)
+            self.capture.stderr(request.resumes.stderr)
         self._place: Literal["waits", "has one", "left it"] = "waits"
         self._worker: Worker | None = None
 

@@ -10,15 +10,16 @@ import msgspec
 from ostiary.sandbox.limits import Limits
 from ostiary.sandbox.record import Artifact, Fault, IsolationReport, Paused, ToolCall, Value
 from ostiary.sandbox.request import Command, FileIn, Resumption
+from ostiary.sandbox.secrecy import Secrecy
 from ostiary.sandbox.toolbox import Toolbox
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker is given. `context` is JSON text of one object; `name` is the code's file name.
 
-    `command`, `ask`, `tools`, `outputs`, `resumes` and `owner`: see `RunRequest`. A runner ignores what it
-    cannot do, so whoever chooses the runner asks it for nothing else. `wall_ms` is when a worker whose
-    runner has a `grace_ms` ends the code by itself.
+    `command`, `ask`, `tools`, `outputs`, `resumes`, `owner` and `secrecy`: see `RunRequest`. A runner ignores
+    what it cannot do, so whoever chooses the runner asks it for nothing else. `wall_ms` is when a worker
+    whose runner has a `grace_ms` ends the code by itself.
     """
 
     code: str
@@ -33,6 +34,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     resumes: Resumption | None = None
     owner: str = ""
     wall_ms: int = 0
+    secrecy: Secrecy | None = None
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):

@@ -61,6 +61,10 @@ class Toolbox(Protocol):
         """
         ...
 
+    def spelled(self, name: str) -> str:
+        """The name of a function that `call_tool` was given as `name`: the same for one it does not know."""
+        ...
+
     def missing(self, name: str) -> str | None:
         """What to tell code that uses `name`, which is not in `names`; None for a name that means nothing.
 

@@ -7,5 +7,7 @@ checkpoints beside it, `handles` keeps what outlives a session, `instances` tell
 from dead ones. `query` and `verify` read.
 
 `notice` tells whether another process has committed anything. `stops` are the emergency stops in
-force, `switching` sets and lifts them, `lifting` says who may.
+force, `switching` sets and lifts them, `lifting` says who may. `custom_tools` and `server_requests` are
+what clients of code mode keep and ask for, `code_shelf` both as a gate uses them; `aside` is how
+commands write beside running gates.
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ostiary.sandbox.limits import MIB, Limits
 from tests.escapes.attempt import Attempt
 
-_SMALL = Limits(wall_ms=4_000, memory=64 * MIB)
+_SMALL = Limits(wall_ms=10_000, memory=64 * MIB)
 
 ATTEMPTS = (
     Attempt(
@@ -22,7 +22,7 @@ print(prize)
 for child in made:
     os.kill(child, signal.SIGKILL)
 """,
-        limits=Limits(wall_ms=4_000, memory=512 * MIB),
+        limits=Limits(wall_ms=10_000, memory=512 * MIB),
     ),
     Attempt(
         name="start threads without end",
@@ -35,7 +35,7 @@ for _ in range(300):
     threading.Thread(target=stay.wait, daemon=True).start()
 print(prize)
 """,
-        limits=Limits(wall_ms=4_000, memory=256 * MIB),
+        limits=Limits(wall_ms=10_000, memory=256 * MIB),
     ),
     Attempt(
         name="hold more memory than it may, in several processes",
@@ -132,7 +132,7 @@ for folder in ('.', tempfile.gettempdir()):
             os.posix_fallocate(file.fileno(), 0, 15 << 20)
 print(prize)
 """,
-        limits=Limits(wall_ms=4_000, memory=400 * MIB),
+        limits=Limits(wall_ms=10_000, memory=400 * MIB),
     ),
     Attempt(
         name="have room for more files than can be counted",

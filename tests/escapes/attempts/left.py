@@ -10,15 +10,15 @@ ATTEMPTS = (
     Attempt(
         name="find a file that an earlier run left among temporary files",
         category="leftovers",
-        planted="open('/tmp/escapes-left', 'w').write(planted)" + _PLANTED,
-        code="print(open('/tmp/escapes-left').read())\nos.unlink('/tmp/escapes-left')",
+        planted="open(f'/tmp/{left}', 'w').write(planted)" + _PLANTED,
+        code="print(open('/tmp/' + host['left']).read())",
         sign="secret planted",
     ),
     Attempt(
         name="find a file that an earlier run left in shared memory",
         category="leftovers",
-        planted="open('/dev/shm/escapes-left', 'w').write(planted)" + _PLANTED,
-        code="print(open('/dev/shm/escapes-left').read())\nos.unlink('/dev/shm/escapes-left')",
+        planted="open(f'/dev/shm/{left}', 'w').write(planted)" + _PLANTED,
+        code="print(open('/dev/shm/' + host['left']).read())",
         sign="secret planted",
     ),
     Attempt(
@@ -26,14 +26,14 @@ ATTEMPTS = (
         category="leftovers",
         planted="""
 libc.shmat.restype = ctypes.c_void_p
-segment = call('shmget', 0x05C4, 4096, 0o1600)
+segment = call('shmget', int(left[-7:], 16), 4096, 0o1600)
 at = libc.shmat(segment, None, 0)
 ctypes.memmove(at, planted.encode(), 32)
 """
         + _PLANTED,
         code="""
 libc.shmat.restype = ctypes.c_void_p
-segment = call('shmget', 0x05C4, 4096, 0)
+segment = call('shmget', int(host['left'][-7:], 16), 4096, 0)
 if segment >= 0:
     print(ctypes.string_at(libc.shmat(segment, None, 0), 32).decode())
     libc.shmctl(segment, 0, None)
@@ -44,12 +44,12 @@ if segment >= 0:
         name="receive a message that an earlier run sent",
         category="leftovers",
         planted="""
-queue = call('msgget', 0x05C4, 0o1600)
+queue = call('msgget', int(left[-7:], 16), 0o1600)
 call('msgsnd', queue, struct.pack('q32s', 1, planted.encode()), 32, 0)
 """
         + _PLANTED,
         code="""
-queue = call('msgget', 0x05C4, 0)
+queue = call('msgget', int(host['left'][-7:], 16), 0)
 room = ctypes.create_string_buffer(40)
 if queue >= 0 and call('msgrcv', queue, room, 32, 0, 0) == 32:
     print(room.raw[8:].decode())
@@ -60,9 +60,9 @@ if queue >= 0 and call('msgrcv', queue, room, 32, 0, 0) == 32:
     Attempt(
         name="see how an earlier run set a semaphore",
         category="leftovers",
-        planted="call('semctl', call('semget', 0x05C4, 1, 0o1600), 0, 16, 4242)" + _PLANTED,
+        planted="call('semctl', call('semget', int(left[-7:], 16), 1, 0o1600), 0, 16, 4242)" + _PLANTED,
         code="""
-found = call('semget', 0x05C4, 1, 0)
+found = call('semget', int(host['left'][-7:], 16), 1, 0)
 if found >= 0 and call('semctl', found, 0, 12, 0) == 4242:
     print(prize)
     call('semctl', found, 0, 0, 0)
@@ -71,19 +71,19 @@ if found >= 0 and call('semctl', found, 0, 12, 0) == 4242:
     Attempt(
         name="receive from a queue that an earlier run opened by name",
         category="leftovers",
-        planted="call('mq_open', b'escapes-left', 0o100 | 2, 0o600, 0)" + _PLANTED,
+        planted="call('mq_open', left.encode(), 0o100 | 2, 0o600, 0)" + _PLANTED,
         code="""
-if call('mq_open', b'escapes-left', 2, 0, 0) >= 0:
+if call('mq_open', host['left'].encode(), 2, 0, 0) >= 0:
     print(prize)
-    libc.mq_unlink(b'/escapes-left')
+    libc.mq_unlink(b'/' + host['left'].encode())
 """,
     ),
     Attempt(
         name="read a key that an earlier run stored",
         category="leftovers",
-        planted="call('add_key', b'user', b'escapes-left', planted.encode(), 32, -4)" + _PLANTED,
+        planted="call('add_key', b'user', left.encode(), planted.encode(), 32, -4)" + _PLANTED,
         code="""
-key = call('keyctl', 10, -4, b'user', b'escapes-left', 0)
+key = call('keyctl', 10, -4, b'user', host['left'].encode(), 0)
 room = ctypes.create_string_buffer(99)
 if key > 0 and call('keyctl', 11, key, room, 99) > 0:
     print(room.value.decode())

@@ -2,35 +2,41 @@
 
 from __future__ import annotations
 
-from tests.escapes.attempt import Attempt
+from ostiary.sandbox.limits import Limits
+from tests.escapes.attempt import USUAL, Attempt
 
 _TELL = "print(peer.recv(99).decode())"
+_PATIENT = Limits(wall_ms=15_000, memory=USUAL.memory)
+"""What listens is a thread of a process that does much else; behind walls nobody waits for it."""
 
 ATTEMPTS = (
     Attempt(
         name="connect to a service of the host",
         category="network",
-        code=f"peer = socket.create_connection(('127.0.0.1', host['tcp']), 1)\n{_TELL}",
+        code=f"peer = socket.create_connection(('127.0.0.1', host['tcp']), 5)\n{_TELL}",
         sign="secret tcp",
+        limits=_PATIENT,
     ),
     Attempt(
         name="connect to a service of the host by IPv6",
         category="network",
-        code=f"peer = socket.create_connection(('::1', host['tcp6']), 1)\n{_TELL}",
+        code=f"peer = socket.create_connection(('::1', host['tcp6']), 5)\n{_TELL}",
         sign="secret tcp6",
+        limits=_PATIENT,
     ),
     Attempt(
         name="carry data out in datagrams, as a name lookup does",
         category="network",
         code=f"""
 peer = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-peer.settimeout(1)
+peer.settimeout(5)
 name = b''.join(bytes([len(part)]) + part for part in (b'data', b'example', b''))
 data = struct.pack('!6H', 4660, 256, 1, 0, 0, 0) + name + struct.pack('!HH', 1, 1)
 peer.sendto(data, ('127.0.0.1', host['udp']))
 {_TELL}
 """,
         sign="secret udp",
+        limits=_PATIENT,
     ),
     Attempt(
         name="listen for the whole network",

@@ -9,8 +9,8 @@ from tests.escapes.attempt import USUAL, Attempt, Contained
 BOUNDED = "what is kept of a run and how long it lasts is bounded outside of it"
 LINKS = "only regular files of the output folder itself are taken, and no link is followed"
 _SHORT = Limits(wall_ms=700, memory=96 * MIB)
-_FLOOD = Limits(wall_ms=4_000, kept_bytes=2 * MIB)
-_ROOMY = Limits(wall_ms=4_000, memory=512 * MIB)
+_FLOOD = Limits(wall_ms=15_000, kept_bytes=2 * MIB)
+_ROOMY = Limits(wall_ms=15_000, memory=512 * MIB)
 
 
 def _out(  # one line for each

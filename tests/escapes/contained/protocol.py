@@ -10,6 +10,8 @@ from tests.escapes.attempt import USUAL, Attempt, Contained
 
 REASON = "the gate reads answers in the same way with walls and without"
 _SHORT = Limits(wall_ms=1_000, memory=96 * MIB)
+_LEAVING = Limits(wall_ms=10_000, memory=96 * MIB)
+"""A worker that said it would leave is waited for, for two seconds."""
 
 _FORGE = """
 import json, stat
@@ -72,7 +74,11 @@ CONTAINED = (
         "answer with a value nested too deeply to read",
         "channel.sendall(answer(value=dict(text='', json='[' * 200_000)))",
     ),
-    _forged("say that it is leaving, and stay", "channel.sendall(answer(leaving=True))"),
+    _forged(
+        "say that it is leaving, and stay",
+        "channel.sendall(answer(leaving=True))",
+        limits=_LEAVING,
+    ),
     _forged(
         "hand the gate a descriptor with the answer",
         "socket.send_fds(channel, [bytes(64)], [os.open('/dev/zero', 0)] * 64)",

@@ -434,7 +434,7 @@ def test_late_answer_to_a_call_that_was_given_up_reaches_nobody(tmp_path) -> Non
 
     async def main() -> None:
         late = asyncio.Event()
-        limits = UpstreamLimits(head_timeout=0.2)
+        limits = UpstreamLimits(head_timeout=1.0)
         async with world(deny_but("echo"), tmp_path / "s", limits=limits) as gate:
 
             async def hold(seen) -> bytes:

@@ -137,6 +137,7 @@ def test_reading_pauses_while_eight_requests_wait(run) -> None:
                     await asyncio.wait_for(writer.drain(), 0.2)
                 except TimeoutError:
                     break
+            await until(lambda: kept.asked)
             assert len(kept.asked) == 1
             # 100 kB each: what is not held by the server sits in the two socket buffers.
             assert sent < 150

@@ -34,6 +34,11 @@ def few_descriptors(gate: GateProcess) -> Iterator[int]:
         resource.prlimit(gate.pid, resource.RLIMIT_NOFILE, before)
 
 
+def used(gate: GateProcess) -> int:
+    """How many descriptors the gate has open."""
+    return len(list(Path(f"/proc/{gate.pid}/fd").iterdir()))
+
+
 def outcomes(gate: GateProcess) -> list[str]:
     """How the calls on record ended."""
     shown = ostiary("audit", "export", state=gate.state)
@@ -78,9 +83,19 @@ def test_without_descriptors_a_call_that_needs_a_connection_is_answered_as_not_s
                 await asked(reader, writer, "warm")
                 await until(gate.settled)
                 async with contextlib.AsyncExitStack() as crowd:
-                    free = crowd.enter_context(few_descriptors(gate))
-                    for _ in range(free):
+                    crowd.enter_context(few_descriptors(gate))
+                    limit = resource.prlimit(gate.pid, resource.RLIMIT_NOFILE)[0]
+                    fillers = 0
+                    while used(gate) < limit or len(upstream._writers) > 1:
+                        # One connection to the upstream shall be left, and no room beside it.
+                        extra = list(upstream._writers)[1:]
+                        for line in extra:
+                            line.transport.abort()
+                        room = limit - len(extra)
+                        await until(lambda most=room: used(gate) <= most)
                         await asked(*await crowd.enter_async_context(talking(gate.port)), "filler")
+                        await until(gate.settled)
+                        fillers += 1
                     for line in list(upstream._writers):
                         line.transport.abort()
                     async with talking(gate.port) as (late, sending):
@@ -90,12 +105,12 @@ def test_without_descriptors_a_call_that_needs_a_connection_is_answered_as_not_s
                         assert (told["id"], told["error"]["code"]) == ("late", 4502)
                         assert "too many open files" in told["error"]["message"]
                         assert (await asked(reader, writer, "no room"))["error"]["code"] == 4502
-                    assert upstream.calls == ["echo"] * (1 + free)
+                    assert upstream.calls == ["echo"] * (1 + fillers)
                     told = {"error": ""}
                     while "error" in told:
                         told = await asked(reader, writer, "room")
                 gate.stop()
-                assert outcomes(gate)[: free + 3] == ["ok"] * (1 + free) + ["not_sent"] * 2
+                assert outcomes(gate)[: fillers + 3] == ["ok"] * (1 + fillers) + ["not_sent"] * 2
 
     within(main, 15)
 

@@ -18,8 +18,10 @@ from ostiary.sandbox.containers.faults import EngineFault, ImageFault, NameTaken
 from ostiary.sandbox.containers.found import Found
 from ostiary.sandbox.containers.labels import CREATED, EXPIRES, INSTANCE, OWNER
 from ostiary.sandbox.containers.settings import ContainerSettings
-from tests.sandbox.containers.world import World, address, cli, world
+from tests.sandbox.containers.world import PATIENCE_S, World, address, cli, world
 from tests.tools.engines import IMAGES, PROGRAMS
+
+pytestmark = pytest.mark.timeout(120)
 
 PEEK = """
 import errno, os, socket, sys
@@ -97,7 +99,6 @@ def test_no_more_processes_than_granted(docker: World) -> None:
             small.create(), "python3", "-c",
             "import os,time\nn=0\ntry:\n  while n < 99:\n    if os.fork() == 0: time.sleep(60)\n"
             "    n += 1\nexcept OSError: print(n)",
-            wall_ms=5_000,
         )  # fmt: skip
 
     assert 5 < int(record.stdout.whole) < 24
@@ -121,7 +122,8 @@ def test_listing_shows_an_owner_its_own(any_engine: World, box: Found) -> None:
         listed = any_engine.do(any_engine.containers.visible(owner, everything=True))
         return [one["Id"] for one in listed]
 
-    assert (box.id in ids("ana"), ids("bob")) == (True, [])
+    nobody = any_engine.name()  # the engine is shared, and an owner is the same one to every gate on it
+    assert (box.id in ids("ana"), ids(nobody)) == (True, [])
 
 
 def test_a_foreign_container_is_used_only_where_the_operator_allows_it(docker: World, foreign: str) -> None:
@@ -312,10 +314,12 @@ def test_logs_are_apart_bounded_and_of_the_time_asked_for(docker: World) -> None
     try:
         with world("docker", allowed=(name,)) as seeing:
             found = seeing.do(seeing.containers.find("ana", name))
-            for _ in range(500):
+            deadline = time.monotonic() + PATIENCE_S
+            while True:  # the engine reads the two streams beside each other
                 logged = seeing.do(seeing.containers.logs(found, tail=None))
-                if b"two" in logged.stdout:
+                if b"two" in logged.stdout and logged.stderr:
                     break
+                assert time.monotonic() < deadline, logged
             tail = seeing.do(seeing.containers.logs(found, tail=1))
             cut = seeing.do(seeing.containers.logs(found, tail=None, most=11))
             seeing.now = time.time_ns() // 1000 + 10_000_000

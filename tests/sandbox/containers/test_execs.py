@@ -6,16 +6,28 @@ import asyncio
 import os
 import signal
 import subprocess
+import time
+from collections.abc import Callable
 
 import pytest
 
 from ostiary.sandbox.containers.execs import Doubt, Said, State, code_of
 from ostiary.sandbox.containers.found import Found
-from ostiary.sandbox.containers.inside.ending import MARK, of_run
+from ostiary.sandbox.containers.inside.ending import MARK, arguments, of_run
 from ostiary.sandbox.containers.killing import end_on_host, new_mark
 from ostiary.sandbox.limits import Limits
-from tests.sandbox.containers.world import World, cli, world
+from tests.sandbox.containers.world import BEGUN_MS, PATIENCE_S, World, cli, world
 from tests.tools.engines import IMAGES
+
+pytestmark = pytest.mark.timeout(120)
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait until a program has become another one, which it does after it has started."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < deadline
+        os.sched_yield()
 
 
 def test_streams_and_the_exit_code_come_back_apart(any_engine: World, box: Found) -> None:
@@ -69,7 +81,7 @@ def test_a_command_without_stdin_reads_nothing(any_engine: World, box: Found) ->
 def test_a_timeout_keeps_what_was_written_and_ends_everything_inside(any_engine: World, box: Found) -> None:
     tree = "echo before; (setsid sleep 1111 &); env -i sleep 1112 & sleep 1113; echo after"
 
-    record = any_engine.run(box, "sh", "-c", tree, wall_ms=1_000)
+    record = any_engine.run(box, "sh", "-c", tree, wall_ms=BEGUN_MS)
 
     assert (record.status, record.stdout.whole, record.notes) == ("timeout", "before\n", ())
     assert "sleep111" not in any_engine.processes(box).replace("\0", "")
@@ -122,7 +134,7 @@ def test_processes_that_the_machine_cannot_see_are_ended_from_inside(
 
     box = docker.create(image)
     monkeypatch.setattr(docker.runner.killer, "_from_outside", nothing)
-    record = docker.run(box, "sh", "-c", "echo x; (setsid sleep 1151 &); sleep 1152", wall_ms=500)
+    record = docker.run(box, "sh", "-c", "echo x; (setsid sleep 1151 &); sleep 1152", wall_ms=BEGUN_MS)
 
     assert (record.status, record.stdout.whole, record.notes) == ("timeout", "x\n", ())
     assert "sleep115" not in docker.processes(box).replace("\0", "")
@@ -142,6 +154,7 @@ def test_no_process_outside_of_the_container_is_ended_whatever_it_carries(docker
             found = open_to_it.do(open_to_it.containers.find("ana", name))
             client = open_to_it.containers.client
             state = open_to_it.do(client.call(lambda api: api.inspect_container(found.id)))["State"]
+            until(lambda: "1171" in (seen := cli("docker", "top", name)) and "OSTIARY" not in seen)
             try:
                 assert end_on_host(found.id, state["Pid"], mark)
                 assert bystander.poll() is None
@@ -163,6 +176,7 @@ def test_what_only_seems_to_descend_from_a_run_is_none_of_it() -> None:
     ) as parent:
         assert parent.stdout is not None
         child = int(parent.stdout.readline())
+        until(lambda: arguments(child).startswith(b"sleep"))  # on its way there it has no environment
         try:
             assert set(of_run(mark, set(), lambda _: True, set())) == {parent.pid, child}
             assert set(of_run(mark, set(), lambda pid: pid == parent.pid, set())) == {parent.pid}

@@ -19,6 +19,8 @@ from ostiary.sandbox.containers.walls import SLEEPERS, Image, container
 from ostiary.sandbox.request import Command
 from tests.sandbox.containers.world import World
 
+pytestmark = pytest.mark.timeout(120)
+
 NAMES = [
     "", "-it", "--privileged", "a b", "a;b", "a/b", "../x", "a\n", "a\0b", "$(x)", "`x`", "a:b", "é",
     "a" * 256, "?all=1", "a%2fb", "#", ".a", "_a",

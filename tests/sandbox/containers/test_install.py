@@ -16,6 +16,8 @@ from ostiary.sandbox.packages.target import Target
 from ostiary.sandbox.runner import Environment
 from tests.sandbox.containers.world import World
 
+pytestmark = pytest.mark.timeout(120)
+
 
 def installer(there: World, fetch) -> Installer:
     return Installer(there.containers.client, there.containers.settings, fetch)

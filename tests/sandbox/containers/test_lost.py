@@ -11,11 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from ostiary.sandbox.containers import containers
 from ostiary.sandbox.containers.found import Found
 from ostiary.sandbox.record import RunRecord
 from tests.needs import needs_docker, needs_podman
-from tests.sandbox.containers.world import World, world
+from tests.sandbox.containers.world import PATIENCE_S, World, cli, world
+from tests.tools.engines import IMAGES
 from tests.tools.engines import Engine as EngineOfItsOwn
+
+pytestmark = pytest.mark.timeout(120)
 
 WAIT = "import time; print('here', flush=True); time.sleep(1311)"
 
@@ -37,7 +41,7 @@ async def lost(there: World, box: Found, how, argv: tuple[str, ...], what: dict)
     await asyncio.sleep(0)
     await there.output(ids[0], "here")
     await how()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         return await running
 
 
@@ -73,7 +77,7 @@ def test_an_engine_that_is_restarted_ends_what_runs_and_serves_the_next(own: Eng
             for run_id in ids:
                 await there.output(run_id, "here")
             own.restart()
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE_S):
                 return list(await asyncio.gather(*runs))
 
         records = there.do(scene())
@@ -85,6 +89,16 @@ def test_an_engine_that_is_restarted_ends_what_runs_and_serves_the_next(own: Eng
 
     assert [record.stdout.whole for record in records] == ["here\n", "here\n"]
     assert {record.status for record in records} == {"killed"}
+
+
+def test_what_does_not_end_by_itself_is_killed_and_that_is_said(
+    docker: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = docker.name()
+    monkeypatch.setattr(containers, "GRACE_S", 1)
+    cli("docker", "run", "-d", "--network=none", "--name", name, IMAGES["busybox"], "sleep", "1321")
+    with world("docker", unsafe_any_container=True) as there:
+        assert there.do(there.containers.remove("ana", name)) is True
 
 
 def test_a_run_in_a_container_that_is_gone_is_answered(docker: World) -> None:

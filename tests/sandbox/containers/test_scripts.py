@@ -16,7 +16,9 @@ from ostiary.sandbox.containers.programs import program
 from ostiary.sandbox.limits import Limits
 from ostiary.sandbox.request import FileIn
 from ostiary.sandbox.runner import Job
-from tests.sandbox.containers.world import World
+from tests.sandbox.containers.world import BEGUN_MS, World
+
+pytestmark = pytest.mark.timeout(120)
 
 EVERY_QUOTE = "'\"`$\\\r\x0bEOF\n$(touch /tmp/pwned)\n${HOME}\n'''\n%s{}\té\u2028"
 
@@ -105,7 +107,7 @@ if os.fork() == 0:
     time.sleep(1212)
 time.sleep(1213)
 """
-    record = any_engine.script(box, code, wall_ms=1_500)
+    record = any_engine.script(box, code, wall_ms=BEGUN_MS)
 
     assert (record.status, record.stdout.whole, record.notes) == ("timeout", "before\n", ())
     assert "sleep1211" not in any_engine.processes(box).replace("\0", "")

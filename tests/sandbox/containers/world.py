@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import secrets
 import subprocess
 import threading
 import time
@@ -11,6 +12,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from ostiary.sandbox.containers.client import Client, Refused
 from ostiary.sandbox.containers.containers import Containers
 from ostiary.sandbox.containers.found import Found
 from ostiary.sandbox.containers.labels import INSTANCE
@@ -28,6 +30,11 @@ T = TypeVar("T")
 KINDS = ("docker", "podman", "gvisor")
 PATIENCE_S = 40
 """For one step on a real engine: it takes one second, and ten times that on a machine that is busy."""
+
+BEGUN_MS = 4_000
+"""The time of what never ends by itself: it has begun before that, also on a machine that is busy."""
+
+NOT_FOUND = 404
 
 LIST = 'for p in /proc/[0-9]*; do read -r line < $p/cmdline 2>/dev/null; echo "$line"; line=; done'
 
@@ -54,7 +61,8 @@ class World:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
-        self._names = (f"t{id(self):x}-{number}" for number in itertools.count())
+        own = secrets.token_hex(6)  # the engine is shared: one of another worker may be at the same address
+        self._names = (f"t{own}-{number}" for number in itertools.count())
         self._ids = (f"run{number}" for number in itertools.count())
         wanted: dict[str, Any] = {
             "host": address(kind),
@@ -85,16 +93,22 @@ class World:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
             self._loop.close()
-        assert (left, self.troubles) == ([], [])
+        assert not left, left
+        assert not self.troubles, self.troubles
 
     async def _mine(self, instance: str) -> list[str]:
+        """What is there of an instance once the engine has forgotten what it was told to remove.
+
+        After a restart Docker 20.10 may list a container for good that it no longer has: dead, without
+        a name, and unknown to every other question.
+        """
         containers = Containers(self.containers.settings, {}, clock=lambda: self.now, on_trouble=print)
+        wanted = {"label": f"{INSTANCE}={instance}"}
         try:
-            while True:  # an engine takes a moment to forget a container that it was told to remove
-                found = await containers.client.call(
-                    lambda api: api.containers(all=True, filters={"label": f"{INSTANCE}={instance}"})
-                )
-                if not found or all("emov" not in str(one.get("Status")) for one in found):
+            while True:
+                listed = await containers.client.call(lambda api: api.containers(all=True, filters=wanted))
+                found = [one for one in listed if await _known(containers.client, one["Id"])]
+                if all("emov" not in str(one.get("Status")) for one in found):
                     return [f"{one['Names']} {one.get('Status')}" for one in found]
         finally:
             await containers.close()
@@ -152,6 +166,16 @@ class World:
         """The arguments of everything that runs in it, but of couriers."""
         lines = self.run(container, "sh", "-c", LIST).stdout.whole.splitlines()
         return "\n".join(line for line in lines if "OSTIARY_RUN" not in line and "p in /proc" not in line)
+
+
+async def _known(client: Client, container: str) -> bool:
+    try:
+        await client.call(lambda api: api.inspect_container(container))
+    except Refused as refusal:
+        if refusal.status != NOT_FOUND:
+            raise
+        return False
+    return True
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,9 @@ from ostiary.sandbox.engine import Bounds, Busy
 from ostiary.sandbox.limits import MIB, Limits
 from ostiary.sandbox.request import RunRequest
 from tests.needs import size
-from tests.sandbox.cpython.world import Sandbox, sandbox, stock
+from tests.sandbox.cpython.world import BEGUN_MS, WAIT_S, Sandbox, sandbox, stock
+
+pytestmark = pytest.mark.timeout(180)
 
 AT_ONCE = 8
 START = (
@@ -24,7 +27,7 @@ KINDS = {
     "raises": ("raise ValueError({n})", {"error"}),
     "leaves": ("import sys; sys.exit(3)", {"error"}),
     "crashes": ("import ctypes; ctypes.string_at(0)", {"error"}),
-    "hangs": ("while True: pass", {"timeout"}),
+    "hangs": ("import signal\nwhile True: signal.pause()", {"timeout"}),
     "floods": ("while True: print('x' * 10_000)", {"killed", "timeout"}),
     "starts": (START, {"success"}),
     "forks": ("import os, time\nif os.fork() == 0: time.sleep(60)\n{n}", {"success"}),
@@ -32,7 +35,7 @@ KINDS = {
 }
 """What code does after it has printed its number, and how that may end."""
 
-BOUNDED = Limits(wall_ms=400, kept_bytes=2 * MIB)
+BOUNDED = Limits(wall_ms=BEGUN_MS, kept_bytes=2 * MIB)
 PATIENT = Limits(wall_ms=30_000)
 
 
@@ -69,7 +72,8 @@ async def _all(made: Sandbox, count: int, seed: int) -> set[str]:
     return set(await asyncio.gather(*(placed(n) for n in range(count)))) - {""}
 
 
-def _descendants() -> set[int]:
+def _descendants(but: frozenset[int] = frozenset()) -> frozenset[int]:
+    """Our descendants, without those of processes that are named: an engine of containers changes."""
     parents: dict[int, int] = {}
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
@@ -78,9 +82,9 @@ def _descendants() -> set[int]:
             except OSError:
                 continue
     found = {os.getpid()}
-    while more := {pid for pid, parent in parents.items() if parent in found} - found:
+    while more := {pid for pid, parent in parents.items() if parent in found} - found - but:
         found |= more
-    return found - {os.getpid()}
+    return frozenset(found - {os.getpid()})
 
 
 def _open_files() -> int:
@@ -103,8 +107,10 @@ def test_many_runs_at_once_leave_nothing_and_mix_nothing_up() -> None:
         grown = _resident_kb() - resident
 
     assert not wrong, (seed, wrong)
-    assert _descendants() <= before, seed
-    assert _open_files() <= open_before, seed
+    deadline = time.monotonic() + WAIT_S  # what others of this process are at may be open for a moment
+    while (left := _descendants(but=before)) or _open_files() > open_before:
+        assert time.monotonic() < deadline, (seed, left, _open_files(), open_before)
+        os.sched_yield()
     assert grown < 64 * 1024, seed  # 20 records with 2 MB each are kept at most
     assert made.troubles == []
 

@@ -13,7 +13,7 @@ from ostiary.sandbox.limits import Limits
 from ostiary.sandbox.record import RunRecord
 from ostiary.sandbox.request import RunRequest
 from ostiary.sandbox.toolbox import ToolFault, ToolHeld
-from tests.sandbox.cpython.world import Sandbox
+from tests.sandbox.cpython.world import BEGUN_MS, Sandbox
 from tests.sandbox.toolboxes import Shelf
 
 FRAMES = """
@@ -35,6 +35,7 @@ line = channel()
 TWO_AT_ONCE = """
 send({'call': 1, 'name': 'mcp_Sums_wait'}, b'[[],{}]')
 send({'call': 2, 'name': 'mcp_Sums_add'}, b'[[1],{}]')
+print('both', flush=True)
 line.recv(1)
 """
 
@@ -151,7 +152,9 @@ def test_results_are_bounded_and_stay_data(walled: Sandbox) -> None:
 )
 def test_forged_calls_end_the_run_and_reach_no_tool(walled: Sandbox, forged: str) -> None:
     async def wait() -> None:
-        await asyncio.sleep(0.2)
+        """Answer only once the second call has been sent."""
+        while not any("both" in one.stdout.shown for one in walled.engine.underway("ana")):
+            await asyncio.sleep(0)
 
     tools = sums(mcp_Sums_wait=wait)
     record = walled.run(f"{FRAMES}\n{forged}\nwhile True: pass", tools=tools)
@@ -191,7 +194,7 @@ def test_time_counts_on_while_a_tool_is_waited_for_and_the_call_is_cancelled(wal
             cancelled.set()
 
     tools = sums(mcp_Sums_wait=wait)
-    record = walled.run("mcp_Sums_wait()", tools=tools, limits=Limits(wall_ms=300))
+    record = walled.run("mcp_Sums_wait()", tools=tools, limits=Limits(wall_ms=BEGUN_MS))
 
     assert record.status == "timeout"
     assert cancelled.is_set()

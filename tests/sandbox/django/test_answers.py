@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from ostiary.sandbox.limits import Limits
-from tests.sandbox.django.world import Shells
+from tests.sandbox.django.world import GRACE_MS, Shells
+
+pytestmark = pytest.mark.timeout(120)
 
 
 def answer(shop: Shells, do: str, **fields: Any) -> Any:
@@ -186,9 +188,12 @@ def test_a_command_that_fails_is_an_answer(
     assert any_line.ask("command", command="check", session="same").status == "success"
 
 
-def test_a_command_that_takes_too_long_is_ended_with_what_it_wrote(any_line: Shells) -> None:
+def test_a_command_that_takes_too_long_is_ended_with_what_it_wrote(
+    any_line: Shells, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(any_line.runner, "grace_ms", GRACE_MS)
     told = any_line.run(
-        "", limits=Limits(wall_ms=400), ask={"do": "command", "command": "shell", "options": {"command": (
+        "", limits=Limits(wall_ms=3_000), ask={"do": "command", "command": "shell", "options": {"command": (
 "print('up', flush=True)\n"
 "while True: pass"
 ), "verbosity": 0}}, session="same"

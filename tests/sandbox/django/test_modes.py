@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from ostiary.sandbox.limits import Limits
-from tests.sandbox.django.world import Shells, shells
+from tests.sandbox.django.world import GRACE_MS, Shells, shells
 from tests.tools.postgres import Postgres
+
+pytestmark = pytest.mark.timeout(120)
 
 KINDS = ("sqlite", "postgresql")
 MODELS = "from shop.models import Author, Book, Tag\n"
@@ -204,9 +206,10 @@ def test_a_command_is_undone_too(undoing: Shells) -> None:
     assert undoing.run(MODELS + "Book.objects.get(title='Emma').stock").json == "5"
 
 
-def test_a_run_that_runs_out_of_time_is_undone(undoing: Shells) -> None:
+def test_a_run_that_runs_out_of_time_is_undone(undoing: Shells, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(undoing.runner, "grace_ms", GRACE_MS)
     code = MODELS + "Tag.objects.create(word='new')\nwhile True: pass"
-    told = undoing.run(code, session="s", limits=Limits(wall_ms=300))
+    told = undoing.run(code, session="s", limits=Limits(wall_ms=1_000))
     assert (told.status, told.session_lost) == ("timeout", False)
     assert undoing.run("Tag.objects.count()", session="s").json == "3"
 

@@ -10,6 +10,8 @@ import pytest
 from ostiary.sandbox.limits import Limits
 from tests.sandbox.django.world import Shells, own, shells
 
+pytestmark = pytest.mark.timeout(120)
+
 
 @pytest.fixture
 def shop(project: Path) -> Iterator[Shells]:

@@ -12,6 +12,8 @@ from ostiary.errors import CallerFault
 from ostiary.sandbox.django.veil import MASK
 from tests.sandbox.django.world import Shells, shells
 
+pytestmark = pytest.mark.timeout(120)
+
 KEY = "a-key-from-the-environment-'\"\\-8812"
 HOST = {"BOOKSHOP_SECRET_KEY": KEY, "AWS_SECRET": "not-for-this-project", "REGION": "eu-north-9"}
 

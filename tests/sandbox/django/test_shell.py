@@ -8,6 +8,8 @@ import pytest
 
 from tests.sandbox.django.world import Shells
 
+pytestmark = pytest.mark.timeout(120)
+
 
 @pytest.fixture
 def shell(any_shell: Shells) -> Shells:

@@ -25,8 +25,10 @@ from ostiary.sandbox.isolation.probe import probe
 from ostiary.sandbox.isolation.walls import Level, Walls
 from ostiary.sandbox.limits import Limits
 from tests.needs import needs_root
-from tests.sandbox.django.world import USER, Shells, copied, shells, walls_for
+from tests.sandbox.django.world import GRACE_MS, USER, Shells, copied, shells, walls_for
 from tests.tools.postgres import Postgres
+
+pytestmark = pytest.mark.timeout(120)
 
 GONE = "import os; [one for one in {paths!r} if os.path.lexists(one)]"
 
@@ -93,6 +95,7 @@ def test_without_walls_it_works_all_the_same_and_says_what_is_missing(
         walls, (_, cache) = Walls.decide("best-effort", found), walls_for("none")
         monkeypatch.setattr("tests.sandbox.django.world.walls_for", lambda _: (walls, cache))
     with shells(common, level) as shop:
+        monkeypatch.setattr(shop.runner, "grace_ms", GRACE_MS)
         told = shop.run("from shop.models import Book; Book.objects.count()", session="s")
         assert told.json == "3"
         assert told.isolation.level == level

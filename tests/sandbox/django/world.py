@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Collection, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -40,6 +40,9 @@ OPEN_S = 60
 
 USER = 23_456
 """Whose project it is where root runs the tests: root's own projects are run by a user who cannot write."""
+
+GRACE_MS = 5_000
+"""For code that ends by itself when its time is up: whoever is late is killed, and its names are gone."""
 
 QUICK = Limits(wall_ms=10_000)
 SOURCE = Path(__file__).parent / "project"
@@ -125,18 +128,27 @@ def stock_of(server: Postgres, project: Path) -> dict[str, str]:
     return found
 
 
-def family() -> set[int]:
-    """The processes below this one that have not ended."""
+def family(but: Collection[int] = ()) -> set[int]:
+    """The processes below this one that have not ended, without `but` and what is below those.
+
+    An engine or a database for all tests may be below this one, and starts and ends what it likes.
+    """
     found: set[int] = set()
     left = [os.getpid()]
     while left:
         pid = left.pop()
         for task in Path(f"/proc/{pid}/task").glob("*/children"):
             with suppress(OSError):
-                below = [int(word) for word in task.read_text().split()]
+                below = {int(word) for word in task.read_text().split()}.difference(but)
                 left += below
-                found |= {one for one in below if " Z " not in Path(f"/proc/{one}/stat").read_text()}
+                found |= {one for one in below if _lives(one)}
     return found
+
+
+def _lives(pid: int) -> bool:
+    with suppress(OSError):
+        return " Z " not in Path(f"/proc/{pid}/stat").read_text()
+    return False  # it has ended since it was listed
 
 
 def until(holds: Callable[[], bool], what: str, wait_s: float = WAIT_S) -> None:

@@ -278,7 +278,7 @@ def test_more_bytes_than_allowed_cut_the_connection() -> None:
 
 @pytest.mark.parametrize(
     ("caps", "says"),
-    [(Caps(idle_s=0.05), "nothing moved"), (Caps(connection_s=0.05), "lasted too long")],
+    [(Caps(idle_s=0.05), "nothing moved"), (Caps(connection_s=1), "lasted too long")],  # with its beginning
     ids=["silence", "time"],
 )
 def test_silence_and_time_end_a_connection(caps: Caps, says: str) -> None:

@@ -32,7 +32,7 @@ def test_a_program_behind_the_relay_speaks_with_the_proxy() -> None:
             assert out.startswith(b"HTTP/1.1 403 ")
             assert process.returncode == 7
 
-    run(main)
+    run(main, 20)  # two interpreters start, one after the other
 
 
 def test_a_signal_that_ends_the_program_is_told_as_a_shell_does() -> None:

@@ -21,11 +21,11 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
-def run(main: Callable[[], Awaitable[Any]]) -> Any:
-    """Run one test, for at most five seconds."""
+def run(main: Callable[[], Awaitable[Any]], seconds: float = 5) -> Any:
+    """Run one test, within its time."""
 
     async def bounded() -> Any:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(seconds):
             return await main()
 
     return uvloop.run(bounded())  # the loop that the program runs on

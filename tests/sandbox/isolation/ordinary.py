@@ -57,7 +57,7 @@ def told(found, root):
         seccomp=walls.filter(processes=True, sockets="unix"),
     )  # fmt: skip
     process = walls.start(box, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    out, err = process.communicate(timeout=5)
+    out, err = process.communicate(timeout=30)
     return answer | {"missing": walls.report.missing, "out": out.decode(), "err": err.decode()}
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import select
 import socket
+import subprocess
 from pathlib import Path
 
 import msgspec
@@ -13,6 +14,7 @@ import pytest
 
 from ostiary.errors import GatewayFault
 from ostiary.sandbox.isolation import bubblewrap
+from ostiary.sandbox.isolation.box import Bind
 from ostiary.sandbox.isolation.cells import Cell
 from ostiary.sandbox.limits import MIB
 from tests.needs import missing, needs_root
@@ -264,11 +266,14 @@ def test_a_box_ends_with_whoever_started_it(standing: Standing) -> None:
         told, telling = os.pipe()
         child = os.fork()
         if child == 0:
-            os.close(told)
-            standing.start(cell, "print('up', flush=True); input()", pass_fds=(telling,))
-            os.close(telling)
-            os.write(1, b"")
-            os.kill(os.getpid(), 9)
+            try:
+                os.close(told)
+                standing.start(cell, "print('up', flush=True); input()", pass_fds=(telling,))
+                os.close(telling)
+                os.write(1, b"")
+                os.kill(os.getpid(), 9)
+            finally:  # whatever goes wrong, it is not to go on with the tests
+                os._exit(1)
         os.close(telling)
         os.waitpid(child, 0)
         try:
@@ -305,3 +310,54 @@ def test_two_boxes_at_once_do_not_see_each_other(standing: Standing) -> None:
 
     assert second.out == "[]\n"
     assert first_uid is None or first_uid != second_uid
+
+
+def test_what_its_user_cannot_reach_is_mounted_for_the_box_alone(standing: Standing, tmp_path: Path) -> None:
+    needs_root("start a box as another user")
+    closed = tmp_path / "closed"
+    (closed / "inner").mkdir(parents=True)
+    (closed / "inner" / "text").write_text("seen")
+    (closed / "beside").write_text("not seen")
+    closed.chmod(0o700)
+    stage = standing.folder / "stage"
+    stage.mkdir()
+    staged = Bind(str(closed / "inner"), str(closed / "inner"), stage=str(stage))
+    code = f"""
+        import os
+        print(open('{closed}/inner/text').read(), os.listdir('{closed}'), os.getuid())
+        try: open('{closed}/inner/more', 'w')
+        except OSError as error: print(error.errno)
+    """
+
+    done = standing.run(unindented(code), binds=(staged,))
+
+    assert (done.out, done.err) == ("seen ['inner'] 65534\n30\n", "")
+    assert list(stage.iterdir()) == []  # for the host it was never mounted
+
+
+def test_what_cannot_be_mounted_for_a_box_ends_its_start(standing: Standing, tmp_path: Path) -> None:
+    needs_root("start a box as another user")
+    bad = Bind(str(tmp_path / "none"), "/tmp/none", stage=str(standing.folder))
+
+    with pytest.raises(GatewayFault, match=r"cannot show the box .*/none: No such file"):
+        standing.run("print('ran')", binds=(bad,))
+
+
+def test_a_box_can_start_in_another_folder(standing: Standing) -> None:
+    done = standing.run("import os; print(os.getcwd())", folder="/tmp")
+
+    assert done.out == "/tmp\n"
+
+
+def test_a_box_that_is_apart_leads_a_session_of_its_own(standing: Standing) -> None:
+    with standing.cell() as cell:
+        box = standing.box(cell, "input()")
+        for apart in (True, False):
+            process = standing.walls.start(
+                box, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, apart=apart
+            )
+            try:
+                assert (os.getsid(process.pid) == process.pid) is apart
+            finally:
+                process.kill()
+                process.communicate(timeout=WAIT)

@@ -23,6 +23,12 @@ def locks(tmp_path: Path) -> str:
     return str(tmp_path / "locks")
 
 
+@pytest.fixture
+def user() -> int:
+    """A user of this process alone: whoever takes a cell kills what runs as its user, wherever that began."""
+    return FIRST + 100 + os.getpid()
+
+
 def test_two_gates_on_one_machine_never_use_one_user_at_a_time(locks: str) -> None:
     needs_root("hand out users")
     one, other = (Cells(range(FIRST, FIRST + 4), None, locks) for _ in range(2))
@@ -40,53 +46,54 @@ def test_a_gate_that_was_killed_holds_no_user(locks: str) -> None:
     needs_root("hand out users")
     child = os.fork()
     if child == 0:
-        Cells(range(FIRST + 10, FIRST + 11), None, locks).take()
-        os.kill(os.getpid(), 9)
+        try:
+            Cells(range(FIRST + 10, FIRST + 11), None, locks).take()
+            os.kill(os.getpid(), 9)
+        finally:  # whatever goes wrong, it is not to go on with the tests
+            os._exit(1)
     os.waitpid(child, 0)
 
     assert Cells(range(FIRST + 10, FIRST + 11), None, locks).take().uid == FIRST + 10
 
 
 @pytest.fixture
-def somebody() -> Iterator[subprocess.Popen[bytes]]:
+def somebody(user: int) -> Iterator[subprocess.Popen[bytes]]:
     """A process that runs as the user of a cell, in no cgroup."""
     needs_root("start a program as another user")
-    process = subprocess.Popen(
-        ["/bin/sleep", "60"], user=FIRST + 20, group=FIRST + 20, extra_groups=[], env={}
-    )
+    process = subprocess.Popen(["/bin/sleep", "60"], user=user, group=user, extra_groups=[], env={})
     yield process
     process.kill()
     process.wait(WAIT)
 
 
 def test_a_user_that_still_runs_something_is_emptied_before_it_is_handed_out(
-    somebody: subprocess.Popen[bytes], locks: str
+    somebody: subprocess.Popen[bytes], user: int, locks: str
 ) -> None:
-    assert list(running(FIRST + 20)) == [somebody.pid]
+    assert list(running(user)) == [somebody.pid]
 
-    assert Cells(range(FIRST + 20, FIRST + 21), None, locks).take().uid == FIRST + 20
+    assert Cells(range(user, user + 1), None, locks).take().uid == user
 
     assert somebody.wait(WAIT) == -9
 
 
 def test_a_cell_without_a_cgroup_is_emptied_by_its_user(
-    locks: str, somebody: subprocess.Popen[bytes]
+    locks: str, user: int, somebody: subprocess.Popen[bytes]
 ) -> None:
-    cells = Cells(range(FIRST + 20, FIRST + 21), None, locks)
+    cells = Cells(range(user, user + 1), None, locks)
     cell = cells.take()
-    again = subprocess.Popen(["/bin/sleep", "60"], user=FIRST + 20, group=FIRST + 20, extra_groups=[], env={})
+    again = subprocess.Popen(["/bin/sleep", "60"], user=user, group=user, extra_groups=[], env={})
 
     assert cells.give_back(cell)
 
     assert again.wait(WAIT) == -9
 
 
-def test_a_process_that_nobody_asked_about_after_its_end_is_none(locks: str) -> None:
+def test_a_process_that_nobody_asked_about_after_its_end_is_none(user: int) -> None:
     needs_root("start a program as another user")
-    process = subprocess.Popen(["/bin/true"], user=FIRST + 30, group=FIRST + 30, extra_groups=[], env={})
+    process = subprocess.Popen(["/bin/true"], user=user, group=user, extra_groups=[], env={})
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
 
-    assert list(running(FIRST + 30)) == []
+    assert list(running(user)) == []
     process.wait(WAIT)
 
 

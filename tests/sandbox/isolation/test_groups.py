@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from ostiary.sandbox.isolation.cgroups import Nursery, find_place
 from ostiary.sandbox.isolation.group import Group
 from ostiary.sandbox.limits import MIB
 from tests.needs import missing
-from tests.sandbox.isolation.standing import WAIT, Standing, finish
+from tests.sandbox.isolation.standing import RUN, WAIT, Standing, finish
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def started(group: Group, code: str) -> subprocess.Popen[str]:
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
-    out, _ = process.communicate("\n", timeout=WAIT)
+    out, _ = process.communicate("\n", timeout=RUN)
     return process.returncode, out
 
 
@@ -149,16 +150,22 @@ def test_what_a_killed_gate_left_is_swept_away_at_the_next_start() -> None:
     told, telling = os.pipe()
     child = os.fork()
     if child == 0:
-        group = Nursery(place).make()
-        left = subprocess.Popen(["/bin/sleep", "60"])
-        group.add(left.pid)
-        os.write(telling, f"{left.pid} {group._folders['pids']}".encode())
-        os.kill(os.getpid(), 9)
-    os.waitpid(child, 0)
-    pid, folder = os.read(told, 4096).decode().split()
-    os.close(told)
+        try:
+            group = Nursery(place).make()
+            left = subprocess.Popen(["/bin/sleep", "60"])
+            group.add(left.pid)
+            os.write(telling, f"{left.pid} {group._folders['pids']}".encode())
+            signal.pause()
+        finally:  # whatever goes wrong, it is not to go on with the tests
+            os._exit(1)
     os.close(telling)
-    held = os.pidfd_open(int(pid))
+    try:
+        pid, folder = os.read(told, 4096).decode().split()
+        held = os.pidfd_open(int(pid))  # while its gate lives: after that, any gate that starts may end it
+    finally:
+        os.close(told)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
 
     Nursery(place).close()
     waiting = select.poll()

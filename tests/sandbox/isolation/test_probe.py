@@ -19,7 +19,7 @@ from ostiary.sandbox.isolation.cache import blocked, cache_folder, cache_path
 from ostiary.sandbox.isolation.probe import probe
 from ostiary.sandbox.isolation.walls import Walls
 from tests.needs import ROOT, missing, needs_root
-from tests.sandbox.isolation.standing import WAIT, Standing, open_folder
+from tests.sandbox.isolation.standing import RUN, Standing, open_folder
 
 
 def ordinary(standing: Standing, *deny: str) -> dict[str, Any]:
@@ -33,7 +33,7 @@ def ordinary(standing: Standing, *deny: str) -> dict[str, Any]:
     done = subprocess.run(
         [sys.executable, str(Path(__file__).parent / "ordinary.py"), str(place),
          f"{program.parent}:/usr/bin:/bin", json.dumps(msgspec.to_builtins(standing.root)), *deny],
-        capture_output=True, text=True, timeout=4 * WAIT, check=False, cwd=ROOT,
+        capture_output=True, text=True, timeout=RUN, check=False, cwd=ROOT,
         env={"PYTHONPATH": f"{ROOT / 'src'}:{ROOT}", "PATH": "/usr/bin:/bin"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

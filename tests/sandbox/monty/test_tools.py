@@ -13,6 +13,7 @@ from ostiary.sandbox.limits import MIB, Limits
 from ostiary.sandbox.request import Resumption, RunRequest
 from ostiary.sandbox.runner import Environment, Job
 from ostiary.sandbox.toolbox import ToolFault, ToolHeld
+from tests.sandbox.cpython.world import BEGUN_MS
 from tests.sandbox.monty.world import Monty, play
 from tests.sandbox.toolboxes import Shelf
 
@@ -162,7 +163,7 @@ def test_time_counts_on_while_a_tool_is_waited_for_and_the_call_is_cancelled() -
                 cancelled.set()
 
         tools = sums(mcp_Sums_wait=wait)
-        record = await monty.run("mcp_Sums_wait()", tools=tools, limits=Limits(wall_ms=300))
+        record = await monty.run("mcp_Sums_wait()", tools=tools, limits=Limits(wall_ms=BEGUN_MS))
 
         assert record.status == "timeout"
         assert cancelled.is_set()
@@ -317,7 +318,8 @@ def test_mistakes_are_told_before_the_run_and_no_tool_is_called() -> None:
         checked = await monty.runner.check(wrong, "ana", tools)
 
         assert checked.needs_cpython is None
-        assert [mistake.partition(":")[0] for mistake in checked.mistakes] == ["line 1", "line 3", "line 4"]
+        assert [mistake.partition(",")[0] for mistake in checked.mistakes] == ["line 1", "line 3", "line 4"]
+        assert checked.certain == checked.mistakes[1:]
         assert "Expected `int`" in checked.mistakes[0]
         right = await monty.runner.check("print(mcp_Sums_add(1, b=2)['sum'] + 1)", "ana", tools)
         assert right.mistakes == ()

@@ -149,20 +149,20 @@ def test_a_python_version_that_is_none_is_refused() -> None:
 def test_code_full_of_beginnings_is_refused_at_once() -> None:
     code = "# /// script\n" * 50_000
 
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises(PackageFault, match=f"more than {MAX_BLOCKS} lines"):
         read_script(code)
 
-    assert time.monotonic() - began < 1
+    assert time.process_time() - began < 1
 
 
 def test_a_long_comment_is_read_in_time() -> None:
     code = "# /// script\n" + "# x\n" * 100_000 + "x"
 
-    began = time.monotonic()
+    began = time.process_time()
     assert read_script(code) == Script()
 
-    assert time.monotonic() - began < 2
+    assert time.process_time() - began < 2
 
 
 @given(st.text(alphabet="# /script\n\r=[]'\"ax-", max_size=200))

@@ -30,8 +30,8 @@ TIME = (2026, 1, 1, 0, 0, 0)
 Answer = tuple[int, dict[str, str], bytes]
 
 
-def run(main: Callable[[], Any], seconds: float = 30) -> Any:
-    """Run one test, within its time."""
+def run(main: Callable[[], Any], seconds: float = 50) -> Any:
+    """Run one test, within its time: the first one builds a file system for the resolver."""
 
     async def bounded() -> Any:
         async with asyncio.timeout(seconds):

@@ -280,7 +280,7 @@ def test_a_loop_is_killed_from_outside_and_what_it_printed_is_kept(here: Prepare
 
     printed, took, ended = asyncio.run(main())
     assert printed.out == b"on"
-    assert took < 1
+    assert took < WAIT
     assert ended.value == Value("next", '"next"')
 
 
@@ -411,10 +411,11 @@ def test_usage_is_measured_from_outside(here: Prepared) -> None:
 
 
 def test_sleeping_uses_no_cpu_time(here: Prepared) -> None:
-    [(ended, _)] = told(here, "import time\ntime.sleep(0.3)")
+    """Half of the time at most: the runtime goes on compiling beside it, on a busy machine for longer."""
+    [(ended, _)] = told(here, "import time\ntime.sleep(2)")
 
     assert ended.cpu_ms is not None
-    assert ended.cpu_ms < 150
+    assert ended.cpu_ms < 1_000
 
 
 @pytest.mark.service

@@ -15,7 +15,7 @@ import msgspec
 
 from ostiary.errors import UpstreamFault
 from ostiary.proxy.bridge import ids
-from ostiary.proxy.bridge.complaint import Complaints
+from ostiary.proxy.bridge.complaint import Log
 from ostiary.proxy.bridge.glance import Glance, Kind, broken_answer, glance
 from ostiary.proxy.bridge.mailbox import Mailbox
 from ostiary.proxy.bridge.outlet import Outlet, error_body, one_line
@@ -81,7 +81,7 @@ class Use(msgspec.Struct, frozen=True):
 class Conversation:
     """Everything asked of one server, and everything it said that nobody has taken yet."""
 
-    def __init__(self, channel: Channel, name: str, use: Use, bounds: Bounds, complain: Complaints) -> None:
+    def __init__(self, channel: Channel, name: str, use: Use, bounds: Bounds, complain: Log) -> None:
         """`name` is what complaints and faults call the server."""
         self._loop = asyncio.get_running_loop()
         self._channel = channel

@@ -7,6 +7,7 @@ from the server are relayed as they are.
 from __future__ import annotations
 
 import json
+import re
 from typing import Literal, NoReturn, cast
 
 import msgspec
@@ -153,6 +154,8 @@ def scalar(raw: Raw | bytes) -> MessageId | None:
 
 def _second_look(line: bytes) -> Glance | None:
     """Read what the fast decoder refuses and others accept, such as a lone surrogate."""
+    if _OPENING.match(line) is None:
+        return None
     try:
         value: object = json.loads(line.decode("utf-8"), parse_constant=_refuse)
         if not isinstance(value, dict):
@@ -168,6 +171,8 @@ def broken_answer(line: bytes) -> MessageId | None:
 
     Raises RecursionError where the nesting is too deep to find one.
     """
+    if _OPENING.match(line) is None:
+        return None
     try:
         value: object = json.loads(line.decode("utf-8"))
     except ValueError:
@@ -181,6 +186,7 @@ def broken_answer(line: bytes) -> MessageId | None:
     return found if isinstance(found, int | str) and not isinstance(found, bool) else None
 
 
+_OPENING = re.compile(rb"[ \t\r\n]*[\[{]")
 _WANTED = frozenset({"id", "method", "params", "result", "error"})
 
 

@@ -56,13 +56,31 @@ class ChildEvents(msgspec.Struct, frozen=True):
     exited: Callable[[int], object]
 
 
+class Started(msgspec.Struct, frozen=True):
+    """A process that leads a group of its own, with our ends of its input and its output."""
+
+    process: subprocess.Popen[bytes]
+    to_it: int
+    from_it: int
+
+
+Launch = Callable[[Command, Watchdog], Started]
+"""Starts the process of a command. Raises GatewayFault when that is not possible."""
+
+
 class Child:
     """One running server process."""
 
     def __init__(
-        self, command: Command, watchdog: Watchdog, events: ChildEvents, *, max_line: int = MAX_LINE
+        self,
+        command: Command,
+        watchdog: Watchdog,
+        events: ChildEvents,
+        *,
+        max_line: int = MAX_LINE,
+        launch: Launch | None = None,
     ) -> None:
-        """Start `command` now. Raises GatewayFault when that is not possible.
+        """Start `command` now, by `launch` where it is given. Raises GatewayFault when that is not possible.
 
         To be called in the main thread: the kernel ties a parent-death signal to the thread
         that started the child.
@@ -75,10 +93,11 @@ class Child:
         self._gone = asyncio.Event()
         self._pidfd = -1
         self._lines = LineSplitter(max_line)
-        self._process, its_input, its_output = _start(command, watchdog)
+        started = (launch or start_here)(command, watchdog)
+        self._process = started.process
         watchdog.added(self._process.pid)
-        self._input = PipeWriter(its_input, broken=events.deaf)
-        self._output = PipeReader(its_output, data=self._feed, ended=self._output_ended)
+        self._input = PipeWriter(started.to_it, broken=events.deaf)
+        self._output = PipeReader(started.from_it, data=self._feed, ended=self._output_ended)
         self._watch()
 
     @property
@@ -195,8 +214,8 @@ class Child:
         self._events.exited(self.status)
 
 
-def _start(command: Command, watchdog: Watchdog) -> tuple[subprocess.Popen[bytes], int, int]:
-    """Start `command`. Returns it with the descriptors of its input and its output."""
+def start_here(command: Command, watchdog: Watchdog, *, stderr: int | None = None) -> Started:
+    """Start `command` as any program of this user; `stderr` None is our own. See `Launch`."""
     program = find_program(command)
     before_exec = _arrangement(os.getpid(), watchdog.ready())
     its_input, our_input = os.pipe()
@@ -207,6 +226,7 @@ def _start(command: Command, watchdog: Watchdog) -> tuple[subprocess.Popen[bytes
             executable=program,
             stdin=its_input,
             stdout=its_output,
+            stderr=stderr,
             cwd=command.cwd,
             env=command.env,
             start_new_session=True,
@@ -225,7 +245,7 @@ def _start(command: Command, watchdog: Watchdog) -> tuple[subprocess.Popen[bytes
         os.close(its_output)
     os.set_blocking(our_input, False)
     os.set_blocking(our_output, False)
-    return process, our_input, our_output
+    return Started(process, our_input, our_output)
 
 
 def _arrangement(parent: int, guard: int) -> Callable[[], None]:

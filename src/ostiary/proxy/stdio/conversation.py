@@ -5,6 +5,7 @@ The process and its lines are here; which message belongs to whom is `bridge.con
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 from ostiary.errors import UpstreamFault
@@ -12,7 +13,7 @@ from ostiary.proxy.bridge.complaint import Complaints
 from ostiary.proxy.bridge.conversation import Bounds, Conversation, Use, failed
 from ostiary.proxy.bridge.glance import Glance, Kind
 from ostiary.proxy.exchange import Flow, Sink
-from ostiary.proxy.stdio.child import SIGNAL_BASE, Child, ChildEvents, Grace
+from ostiary.proxy.stdio.child import SIGNAL_BASE, Child, ChildEvents, Grace, Launch
 from ostiary.proxy.stdio.program import Command
 from ostiary.proxy.stdio.watchdog import Watchdog
 from ostiary.wire.lines import MAX_LINE, TooLong, to_line
@@ -20,10 +21,16 @@ from ostiary.wire.strict import Refused
 
 
 class PipeLimits(Bounds, frozen=True):
-    """Bounds of one conversation over a pipe: those of every one, and two in bytes."""
+    """Bounds of one conversation over a pipe: those of every one, two in bytes, and one on nonsense.
+
+    Of what is dropped (lines that are no messages, answers to nobody) so many are read in
+    `dropped_within` seconds; then nothing is, until that time is over.
+    """
 
     max_line: int = MAX_LINE
     max_queued: int = 2 * MAX_LINE
+    max_dropped: int = 10_000
+    dropped_within: float = 1.0
 
 
 class PipeConversation:
@@ -37,13 +44,16 @@ class PipeConversation:
         limits: PipeLimits,
         complain: Complaints,
         ended: Callable[[PipeConversation, int], object],
+        launch: Launch | None = None,
     ) -> None:
         """Start the child. Raises GatewayFault when it cannot be started."""
         self._name = command.label
         self._limits = limits
         self._complain = complain
         self._ended = ended
-        self._talk = Conversation(self, command.label, use, limits, complain)
+        self._dropped = 0
+        self._held = False
+        self._talk = Conversation(self, command.label, use, limits, self._misbehaves)
         self._child = Child(
             command,
             watchdog,
@@ -51,6 +61,7 @@ class PipeConversation:
                 line=self._talk.received, too_long=self._too_long, deaf=self._deaf, exited=self._exited
             ),
             max_line=limits.max_line,
+            launch=launch,
         )
 
     @property
@@ -117,16 +128,33 @@ class PipeConversation:
         return self._child.status is not None or self._child.withdraw(ticket)
 
     def pause(self) -> None:
+        self._held = True
         self._child.pause()
 
     def resume(self) -> None:
-        self._child.resume()
+        self._held = False
+        if self._dropped < self._limits.max_dropped:
+            self._child.resume()
 
     # --- from the child -----------------------------------------------------------------------
 
+    def _misbehaves(self, text: str) -> None:
+        """It said something that is dropped. What says a lot of that may not keep the gate busy with it."""
+        self._complain(text)
+        self._dropped += 1
+        if self._dropped == 1:
+            asyncio.get_running_loop().call_later(self._limits.dropped_within, self._listen_again)
+        if self._dropped == self._limits.max_dropped:
+            self._child.pause()
+
+    def _listen_again(self) -> None:
+        self._dropped = 0
+        if not self._held:
+            self._child.resume()
+
     def _too_long(self, _: TooLong) -> None:
         text = f"`{self._name}` wrote a line of more than {self._limits.max_line} bytes"
-        self._complain(f"{text}; all open requests fail")
+        self._misbehaves(f"{text}; all open requests fail")
         self._talk.lost(f"the MCP server {text}")
 
     def _deaf(self) -> None:

@@ -20,7 +20,7 @@ from ostiary.proxy.bridge.glance import Glance, glance
 from ostiary.proxy.bridge.outlet import refused, whole
 from ostiary.proxy.exchange import Callback, Flow, Sink, UpstreamRequest, nothing
 from ostiary.proxy.headers import SESSION
-from ostiary.proxy.stdio.child import Grace
+from ostiary.proxy.stdio.child import Grace, Launch
 from ostiary.proxy.stdio.conversation import PipeConversation, PipeLimits
 from ostiary.proxy.stdio.program import Command, find_program
 from ostiary.proxy.stdio.watchdog import Watchdog
@@ -59,7 +59,9 @@ class StdioUpstream:
         """Nothing is started yet. `on_exit` gets the exit status of the one child (`single`).
 
         `on_doubt`, to be set, is told when a child has ended: the next one need not offer the same.
+        `launch`, to be set before `start`, starts every child where it is not to be any program of ours.
         """
+        self.launch: Launch | None = None
         self.on_doubt: Callback = nothing
         self._command = command
         self._single = single
@@ -178,7 +180,13 @@ class StdioUpstream:
 
     def _spawn(self, use: Use) -> PipeConversation:
         return PipeConversation(
-            self._command, self._watchdog, use, self._pipe_limits, self._complain, self._conversation_ended
+            self._command,
+            self._watchdog,
+            use,
+            self._pipe_limits,
+            self._complain,
+            self._conversation_ended,
+            self.launch,
         )
 
     def _get(self, request: UpstreamRequest, sink: Sink) -> Flow:

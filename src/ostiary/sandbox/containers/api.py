@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Iterable, Mapping
 from importlib import import_module
@@ -51,7 +52,42 @@ def connect(address: Address, *, timeout: float) -> Api:
         tls = docker.tls.TLSConfig(
             client_cert=(f"{folder}/cert.pem", f"{folder}/key.pem"), ca_cert=f"{folder}/ca.pem", verify=True
         )
-    return cast("Api", docker.APIClient(base_url=url, version="auto", timeout=timeout, tls=tls))
+    client = _over_unix(docker, address.path, timeout) if address.path else docker.APIClient
+    return cast("Api", client(base_url=url, version="auto", timeout=timeout, tls=tls))
+
+
+def _over_unix(docker: Any, path: str, timeout: float) -> Any:
+    """A class of clients that close a socket which could not be connected: the SDK (7.1) leaves it open."""
+    unix = import_module("docker.transport.unixconn")
+
+    class Connection(unix.UnixHTTPConnection):
+        def connect(self) -> None:
+            self.sock = socket.socket(socket.AF_UNIX)  # urllib3 closes what is here when a request fails
+            self.sock.settimeout(timeout)
+            self.sock.connect(path)
+
+    class Pool(unix.UnixHTTPConnectionPool):
+        def _new_conn(self) -> Connection:
+            return Connection(self.base_url, path, timeout)
+
+    class Adapter(unix.UnixHTTPAdapter):
+        def get_connection(self, url: str, proxies: object = None) -> Pool:
+            with self.pools.lock:
+                if self.pools.get(url) is None:
+                    self.pools[url] = Pool(url, path, timeout, maxsize=self.max_pool_size)
+                return self.pools[url]
+
+    adapter = Adapter(path, timeout)
+
+    class Client(docker.APIClient):
+        def get_adapter(self, url: str) -> Adapter:
+            return adapter
+
+        def close(self) -> None:
+            docker.APIClient.close(self)
+            adapter.close()
+
+    return Client
 
 
 def status_of(error: Exception) -> tuple[int, str] | None:

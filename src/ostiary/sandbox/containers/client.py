@@ -205,7 +205,7 @@ def _connected(address: Address, patience: float) -> Api:
 
 
 def _knock(address: Address) -> None:
-    """Raise OSError where nobody answers: the SDK leaves a socket open that could not be connected."""
+    """Raise OSError where nobody answers, in words that are plainer than the SDK's."""
     if address.path:
         with socket.socket(socket.AF_UNIX) as one:
             one.settimeout(_TIMEOUT_S)

@@ -23,6 +23,7 @@ from ostiary.sandbox.limits import Limits
 from ostiary.sandbox.runner import Environment
 
 _CREDENTIALS: Final = struct.Struct("3i")
+_DESCRIPTOR: Final = struct.Struct("i")
 _READY_S: Final = 20.0
 _OWN_MEMORY: Final = 64 << 20
 _OWN_PROCESSES: Final = 6
@@ -64,8 +65,9 @@ class Place:
             async with asyncio.timeout(_READY_S):
                 lines.channel.send(protocol.message(self._wanted(environment, folder)))
                 await _ready(lines)
-            pid = _hello(lines)
-            return Child(lines, pid, os.pidfd_open(pid), self._stock.walled, self.cell.group, folder)
+            pid, listener = _hello(lines, online=self._stock.online is not None)
+            pidfd = os.pidfd_open(pid)
+            return Child(lines, pid, pidfd, self._stock.walled, self.cell.group, folder, listener)
         except BaseException as error:
             lines.close()  # without them it ends by itself
             shutil.rmtree(folder, ignore_errors=True)
@@ -92,7 +94,9 @@ class Place:
             return {"work": f"{folder}/work", "path": path, "package": "", "environment": own}
         inside = "" if package is None else self._below_packages(package)
         path = [DEPENDENCIES] if inside else []
-        return {"work": "/work", "path": path, "package": inside, "environment": {}}
+        wanted: dict[str, object] = {"work": "/work", "path": path, "package": inside, "environment": {}}
+        online = self._stock.online
+        return wanted if online is None else wanted | online._asdict()
 
     def _below_packages(self, folder: str) -> str:
         """Its path below the folder of all packages: the only ones that a child can be shown."""
@@ -119,6 +123,8 @@ class Place:
         finally:
             child.lines.close()
             os.close(child.pidfd)
+            if child.listener is not None:
+                child.listener.close()
             if child.folder:
                 shutil.rmtree(child.folder, ignore_errors=True)
 
@@ -144,16 +150,26 @@ class Place:
         return self._stock.walls.cells.give_back(self.cell)
 
 
-def _hello(lines: Lines) -> int:
-    """The first word of an init; which process it is, in this host's numbers, is the kernel's word."""
-    word, extra, _, _ = lines.status.recvmsg(256, socket.CMSG_SPACE(_CREDENTIALS.size))
-    pid = 0
+def _hello(lines: Lines, *, online: bool) -> tuple[int, socket.socket | None]:
+    """The first word of an init, with what listens for it if it has a way out.
+
+    Which process it is, in this host's numbers, is the kernel's word. No code has run in it yet.
+    """
+    room = socket.CMSG_SPACE(_CREDENTIALS.size) + socket.CMSG_SPACE(_DESCRIPTOR.size)
+    word, extra, _, _ = lines.status.recvmsg(256, room, socket.MSG_CMSG_CLOEXEC)
+    pid, listener = 0, None
     for level, kind, data in extra:
         if level == socket.SOL_SOCKET and kind == socket.SCM_CREDENTIALS:
             pid = _CREDENTIALS.unpack(data[: _CREDENTIALS.size])[0]
+        elif level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            listener = socket.socket(fileno=_DESCRIPTOR.unpack(data[: _DESCRIPTOR.size])[0])
     if word != b"hello" or pid <= 0:
         raise GatewayFault(f"a worker could not be set up: {word.decode('utf-8', 'replace') or 'it ended'}")
-    return pid
+    if (listener is not None) != online:
+        raise GatewayFault("a worker could not be set up: it has another network than it should")
+    if listener is not None:
+        listener.settimeout(0)
+    return pid, listener
 
 
 async def _ready(lines: Lines) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -42,7 +43,7 @@ class Child(NamedTuple):
     """A child that is ready: its lines, its init as the host numbers it, and what bounds it.
 
     Where `group` is None no cgroup bounds it: its own resource limits have to. `folder` is where it
-    works when it has no walls.
+    works when it has no walls. `listener` is what its code can connect to, if it has a way out.
     """
 
     lines: Lines
@@ -51,6 +52,7 @@ class Child(NamedTuple):
     walled: bool
     group: Group | None
     folder: str = ""
+    listener: socket.socket | None = None
 
     def kill(self) -> None:
         """SIGKILL for all of it."""
@@ -93,6 +95,14 @@ class CPythonWorker:
 
     async def run(self, job: Job, tap: Tap) -> Ended:
         """Run one job. Cancelling this kills the worker. Everything written comes before it returns."""
+        listener = self._child.listener
+        outward = job.secrecy.outward if job.secrecy is not None else None
+        if outward is None or listener is None:
+            return await self._run(job, tap)
+        async with outward(listener):
+            return await self._run(job, tap)
+
+    async def _run(self, job: Job, tap: Tap) -> Ended:
         sent = self._message(job)
         self._inner = InnerCalls(job.tools, self._limits.inner_calls)
         most = self._limits.artifact_bytes if job.tools is None else max(_CALL, self._limits.artifact_bytes)

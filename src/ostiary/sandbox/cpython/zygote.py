@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from ostiary.errors import GatewayFault
@@ -14,6 +15,7 @@ from ostiary.sandbox.cpython import program, protocol
 from ostiary.sandbox.isolation.box import Bind, Box
 from ostiary.sandbox.isolation.cells import Cell
 from ostiary.sandbox.isolation.root import Root
+from ostiary.sandbox.isolation.seccomp import Sockets
 from ostiary.sandbox.isolation.walls import Walls
 
 START_S: Final = 60.0
@@ -22,9 +24,22 @@ START_S: Final = 60.0
 _END_S: Final = 2.0
 _MAX_WORDS: Final = 1_000
 
+ONLINE_PORT: Final = 3128
+"""In a network of each child's own, so it is free."""
+
 PACKAGES: Final = "/packages"
 DEPENDENCIES: Final = "/deps"
 WHEELS: Final = "/wheels"
+
+
+class Online(NamedTuple):
+    """For runs that have a way out: what their code finds in its environment, and files by their paths.
+
+    Code reaches `ONLINE_PORT` of its own loopback, and whoever serves the listener of the child there.
+    """
+
+    environment: Mapping[str, str]
+    texts: Mapping[str, str]
 
 
 class Stock(NamedTuple):
@@ -32,6 +47,7 @@ class Stock(NamedTuple):
 
     `packages` is the folder that holds all package folders, `wheels` one that every run has on its
     path; None where there is none. `preload` names modules that are imported before the first fork.
+    `online` gives runs a way out; it is for stocks with walls only.
     """
 
     walls: Walls
@@ -40,6 +56,7 @@ class Stock(NamedTuple):
     wheels: str | None = None
     preload: tuple[str, ...] = ()
     tmp_bytes: int = 64 << 20
+    online: Online | None = None
 
     @property
     def walled(self) -> bool:
@@ -140,6 +157,7 @@ class Zygote:
 
     def _settings(self) -> dict[str, object]:
         stock = self.stock
+        sockets: Sockets = "unix" if stock.online is None else "loopback"
         wheels = [] if stock.wheels is None else [WHEELS if stock.walled else stock.wheels]
         return {
             "walled": stock.walled,
@@ -148,7 +166,8 @@ class Zygote:
             "writable": [],
             "path": wheels,
             "preload": [*_USUAL, *stock.preload],
-            "filter": stock.walls.filter(processes=True, sockets="unix").hex(),
+            "filter": stock.walls.filter(processes=True, sockets=sockets).hex(),
+            "port": ONLINE_PORT if stock.online else 0,
             "tmp_bytes": stock.tmp_bytes,
         }
 

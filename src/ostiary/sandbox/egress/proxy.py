@@ -104,10 +104,10 @@ class EgressProxy:
                 server = await self._open(request, extra)
                 await self._pass(request, extra, (reader, writer), server, passing)
             verdict, reason = ("cut", passing.why) if passing.why else ("passed", "")
-            await _finish(writer)
+            await finish(writer)
         except Refused as refusal:
             verdict, reason = "refused", refusal.reason
-            await _answer(writer, refusal)
+            await answer(writer, refusal)
         except TimeoutError:
             verdict, reason = "cut", "it lasted too long"
         except OSError:
@@ -190,7 +190,7 @@ def is_peer(writer: asyncio.StreamWriter, uid: int | None) -> bool:
     return _CREDENTIALS.unpack(raw)[1] in {uid, os.geteuid()}
 
 
-async def _answer(writer: asyncio.StreamWriter, refusal: Refused) -> None:
+async def answer(writer: asyncio.StreamWriter, refusal: Refused) -> None:
     """Say why, in plain text, and close."""
     body = f"{refusal.reason}\n".encode()
     phrase = HTTPStatus(refusal.status).phrase
@@ -200,10 +200,10 @@ async def _answer(writer: asyncio.StreamWriter, refusal: Refused) -> None:
     )
     with contextlib.suppress(OSError):
         writer.write(head.encode() + body)
-        await _finish(writer)
+        await finish(writer)
 
 
-async def _finish(writer: asyncio.StreamWriter) -> None:
+async def finish(writer: asyncio.StreamWriter) -> None:
     """Let what was written get out, within a moment."""
     try:
         async with asyncio.timeout(_LINGER_S):

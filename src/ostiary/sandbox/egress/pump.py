@@ -53,8 +53,9 @@ class Passing:
     ) -> None:
         """Pass on until the server ends. Of the client, `body` bytes, or all when None.
 
-        `why` says afterwards what cut it short, if anything did.
+        `why` says afterwards what cut it short, if anything did. Silence counts from now.
         """
+        self._moved = asyncio.get_running_loop().time()
         async with asyncio.TaskGroup() as group:
             up = group.create_task(self._guard(self._up(client[0], server[1], body), client[1], server[1]))
             await self._guard(self._down(server[0], client[1]), client[1], server[1])

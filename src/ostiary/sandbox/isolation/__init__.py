@@ -2,7 +2,7 @@
 
   `walls`        what this process uses, decided once; starts a box. Read this first
   `box`          a program and what it is given
-  `bubblewrap`   a box as a command line of bubblewrap
+  `bubblewrap`   a box as a command line of bubblewrap; `staging` shows it what its user cannot reach
   `root`         the file system that a box sees: built from `interpreter` and `libraries`
   `seccomp`      the system calls of a box, from the numbers in `syscalls`
   `cells`        users and cgroups to run under; `cgroups` finds and makes, `group` bounds and kills

@@ -9,11 +9,13 @@ import resource
 import select
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Final, TypedDict
 
 from ostiary.errors import GatewayFault
+from ostiary.sandbox.isolation import staging
 from ostiary.sandbox.isolation.box import Box
 
 INSIDE_UID: Final = 65_534
@@ -49,9 +51,17 @@ _SHARED_MEMORY: Final = "/dev/shm"  # noqa: S108 - a place inside
 
 
 def start(
-    program: Path, box: Box, *, stdin: Stream = None, stdout: Stream = None, stderr: Stream = None
+    program: Path,
+    box: Box,
+    *,
+    stdin: Stream = None,
+    stdout: Stream = None,
+    stderr: Stream = None,
+    apart: bool = False,
 ) -> subprocess.Popen[bytes]:
     """Start the box and return bubblewrap's process: its end is the box's end, and so is its kill.
+
+    `apart` makes it the leader of a session and a process group of its own.
 
     Blocks for the few milliseconds until the box stands, so that its command runs with every bound
     in place. One that cannot be set up (a bind that is not there) ends at once, with status 1 and a
@@ -60,20 +70,25 @@ def start(
     box: bubblewrap run by root would leave the box root's hands on the host.
     """
     who = identity(box)
+    staged = [(bind.source, bind.stage) for bind in box.binds if bind.stage]
     with contextlib.ExitStack() as opened:
         door = _Door(opened)
         fed = {option: filled(content, opened) for option, content in _fed(box)}
         told = [word for option, descriptor in fed.items() for word in (option, str(descriptor))]
+        stagehand, passed = _stagehand(staged, who.get("user"), opened)
+        if stagehand:
+            who = Identity()  # which it takes on itself, once it has mounted
         try:
             process: subprocess.Popen[bytes] = subprocess.Popen(  # noqa: S603 - argv only, made here
-                [*_launcher(box), str(program), *told, *door.options, "--", *box.command],
+                [*stagehand, *_launcher(box), str(program), *told, *door.options, "--", *box.command],
                 env=dict(ENVIRONMENT),
-                pass_fds=[*box.pass_fds, *fed.values(), *door.inside],
+                pass_fds=[*box.pass_fds, *fed.values(), *door.inside, *passed],
                 stdin=stdin,
                 stdout=stdout,
                 stderr=stderr,
                 cwd="/",
                 umask=0o022,
+                start_new_session=apart,
                 **who,
             )
         except (OSError, subprocess.SubprocessError) as error:
@@ -90,6 +105,17 @@ def start(
             process.wait()
             raise
     return process
+
+
+def _stagehand(
+    staged: list[tuple[str, str]], uid: int | None, opened: contextlib.ExitStack
+) -> tuple[list[str], list[int]]:
+    """What mounts the sources that the box's user cannot reach, and the descriptor that it is told by."""
+    if not staged or not uid:
+        return [], []
+    descriptor = filled(json.dumps({"uid": uid, "mounts": staged}).encode(), opened)
+    source = Path(staging.__file__).read_text(encoding="utf-8")
+    return [sys.executable, "-I", "-S", "-c", source, str(descriptor)], [descriptor]
 
 
 def identity(box: Box) -> Identity:
@@ -216,8 +242,8 @@ def options(box: Box) -> list[str]:
     for target in ("/tmp", "/work", _SHARED_MEMORY):  # noqa: S108 - places inside
         told += ["--perms", "0700", "--size", size, "--tmpfs", target]
     for bind in box.binds:
-        told += ["--bind" if bind.writable else "--ro-bind", bind.source, bind.target]
-    told += ["--remount-ro", "/", "--chdir", "/work"]
+        told += ["--bind" if bind.writable else "--ro-bind", bind.stage or bind.source, bind.target]
+    told += ["--remount-ro", "/", "--chdir", box.folder]
     for name, value in box.environment.items():
         told += ["--setenv", name, value]
     return told

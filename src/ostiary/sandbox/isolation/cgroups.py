@@ -158,7 +158,10 @@ class Nursery:
         for _ in range(_TRIES):
             folder = place / (_PREFIX + secrets.token_hex(8))
             folder.mkdir()
-            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                continue
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:

@@ -24,6 +24,7 @@ import errno
 import os
 import resource
 import signal
+import socket
 import struct
 import sys
 from collections.abc import Iterable
@@ -42,6 +43,8 @@ _LOCKED_SECURE_BITS = 0xEF
 _CAPABILITY_VERSION = 0x20080522
 _MOST_CAPABILITIES = 64
 _INODES = 65_536
+
+_SET_FLAGS, _UP, _RUNNING = 0x8914, 0x1, 0x40
 
 _PRIVATE_FOLDERS = ("/tmp", "/work", "/dev/shm")  # noqa: S108 - places inside
 
@@ -118,6 +121,13 @@ def mount_private(size: int, keep: Iterable[str] = ()) -> None:
         _mount(f"/proc/self/fd/{descriptor}", path, "", _BIND | _RECURSIVE, "")
         os.close(descriptor)
     os.chdir("/work")
+
+
+def raise_loopback() -> None:
+    """Make 127.0.0.1 work in a network namespace of one's own: a new one has it, switched off."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        request = struct.pack("16sh22x", b"lo", _UP | _RUNNING)
+        _checked(_libc.ioctl(any_socket.fileno(), ctypes.c_ulong(_SET_FLAGS), request), "loopback")
 
 
 def hide(paths: Iterable[str]) -> None:

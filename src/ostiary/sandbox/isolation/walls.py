@@ -72,7 +72,13 @@ class Walls(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def start(
-        self, box: Box, *, stdin: Stream = None, stdout: Stream = None, stderr: Stream = None
+        self,
+        box: Box,
+        *,
+        stdin: Stream = None,
+        stdout: Stream = None,
+        stderr: Stream = None,
+        apart: bool = False,
     ) -> subprocess.Popen[bytes]:
         """Start the box. Raises GatewayFault when it cannot be started.
 
@@ -85,7 +91,8 @@ class Walls(msgspec.Struct, frozen=True, kw_only=True):
         if self.program:
             if not self.filtered:
                 box = msgspec.structs.replace(box, seccomp=None)
-            return bubblewrap.start(Path(self.program), box, stdin=stdin, stdout=stdout, stderr=stderr)
+            streams = {"stdin": stdin, "stdout": stdout, "stderr": stderr}
+            return bubblewrap.start(Path(self.program), box, apart=apart, **streams)
         command = [outside(box, word) for word in box.command]
         with contextlib.ExitStack() as opened:
             passed = [*box.pass_fds]
@@ -100,6 +107,7 @@ class Walls(msgspec.Struct, frozen=True, kw_only=True):
                 stdout=stdout,
                 stderr=stderr,
                 cwd="/",
+                start_new_session=apart,
                 **bubblewrap.identity(box),
             )
         if box.cell is not None and box.cell.group is not None:

@@ -7,10 +7,12 @@ compiled whole, and not a word of it runs.
 from __future__ import annotations
 
 import ast
+import asyncio
 import contextlib
 import json
 import re
 from collections.abc import Iterator
+from difflib import get_close_matches
 from typing import Any, Final
 
 import msgspec
@@ -39,18 +41,27 @@ _OF_CALLS: Final = frozenset(
     }
 )
 """The checker's complaints about a call. Others are often wrong about code that is loose with types."""
+_CERTAIN: Final = _OF_CALLS - {"invalid-argument-type", "no-matching-overload"}
+"""Of these a call cannot succeed; a server may take another type than it says."""
 _CALLS_BACK: Final = frozenset({"filter", "map", "max", "min", "sorted", "sort"})
 """Functions in which Monty cannot wait for a tool that they call."""
+_LONG: Final = 20_000
+"""Characters of code that are read on the spot; more would keep others waiting."""
 _MAX_NAMES: Final = 200
 _MAX_MISTAKES: Final = 20
 _NOT_YET: Final = "NotImplementedError"
 
 
 class Checked(msgspec.Struct, frozen=True):
-    """`needs_cpython` says why Monty cannot run the code, if so; `mistakes` are calls that cannot succeed."""
+    """`needs_cpython` says why Monty cannot run the code, if so; `mistakes` are of calls of tools.
+
+    The `certain` among them are of calls that do not fit their function at all; the others have an argument
+    of another type than the function says.
+    """
 
     needs_cpython: str | None = None
     mistakes: tuple[str, ...] = ()
+    certain: tuple[str, ...] = ()
 
 
 class Checker:
@@ -61,13 +72,15 @@ class Checker:
 
     async def check(self, process: MontyProcess, code: str, tools: Toolbox | None, limits: Limits) -> Checked:
         """See `MontyRunner.check`. A process that this breaks is marked so."""
-        tree = _parsed(code)
-        reason = _calls_back(tree, tools) if tree is not None else None
+        if len(code) > _LONG:
+            tree, reason = await asyncio.to_thread(_read, code, tools)
+        else:
+            tree, reason = _read(code, tools)
         reason = reason or await self._unsupported(process, code, limits)
         if reason is None and tree is not None:
             reason = await self._missing_module(process, tree, limits)
-        mistakes = await self._mistakes(process, code, tree, tools, limits) if tools is not None else ()
-        return Checked(reason, mistakes)
+        found = await self._mistakes(process, code, tree, tools, limits) if tools is not None else ()
+        return Checked(reason, tuple(said for said, _ in found), tuple(said for said, sure in found if sure))
 
     @staticmethod
     async def _unsupported(process: MontyProcess, code: str, limits: Limits) -> str | None:
@@ -112,7 +125,7 @@ class Checker:
     @staticmethod
     async def _mistakes(
         process: MontyProcess, code: str, tree: ast.Module | None, tools: Toolbox, limits: Limits
-    ) -> tuple[str, ...]:
+    ) -> tuple[tuple[str, bool], ...]:
         import pydantic_monty as pm  # noqa: PLC0415 - as above
 
         used = (
@@ -140,6 +153,12 @@ def _only(process: MontyProcess, limits: Limits, **more: Any) -> Any:
 
 def _text(code: str) -> str:
     return code.encode("utf-8", "replace").decode()
+
+
+def _read(code: str, tools: Toolbox | None) -> tuple[ast.Module | None, str | None]:
+    """The code as a tree, and why Monty cannot make its calls, if so."""
+    tree = _parsed(code)
+    return tree, _calls_back(tree, tools) if tree is not None else None
 
 
 def _parsed(code: str) -> ast.Module | None:
@@ -178,24 +197,48 @@ def _calls_back(tree: ast.Module, tools: Toolbox | None) -> str | None:
 
 def _calling(tree: ast.Module, names: frozenset[str]) -> set[str]:
     """The names of tools, and of functions of the code that use them."""
-    found = set(names)
-    functions = [one for one in ast.walk(tree) if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)]
-    uses = {one: {node.id for node in ast.walk(one) if isinstance(node, ast.Name)} for one in functions}
-    while more := {one.name for one in functions if one.name not in found and uses[one] & found}:
+    users: dict[str, set[str]] = {}  # the functions that use a name
+    open_ones: list[tuple[ast.AST, tuple[str, ...]]] = [(tree, ())]
+    while open_ones:
+        node, within = open_ones.pop()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            within = (*within, node.name)  # not many: no parser takes a hundred of them
+        elif isinstance(node, ast.Name):
+            users.setdefault(node.id, set()).update(within)
+        open_ones += [(child, within) for child in ast.iter_child_nodes(node)]
+    found, next_ones = set(names), list(names)
+    while next_ones:
+        more = users.get(next_ones.pop(), set()) - found
         found |= more
+        next_ones += more
     return found
 
 
-def _about_tools(report: str, tools: Toolbox) -> tuple[str, ...]:
-    """The complaints that are about calls of tools, each with its line."""
+def _near(code: object, named: list[str], tools: Toolbox) -> str:
+    """The parameter that somebody may have meant."""
+    if code != "unknown-argument":
+        return ""
+    for name in named:
+        stub = re.search(rf"^def {re.escape(name)}\((.*)\)", tools.stubs, re.MULTILINE)
+        if stub is not None:
+            near = get_close_matches(named[0], re.findall(r"(\w+):", stub[1]), n=1)
+            return f"; did you mean `{near[0]}`" if near else ""
+    return ""
+
+
+def _about_tools(report: str, tools: Toolbox) -> tuple[tuple[str, bool], ...]:
+    """The complaints that are about calls of tools, each with its line, and whether it is certain."""
     try:
         listed: list[dict[str, Any]] = json.loads(report)
     except ValueError:
         return ()
-    told: list[str] = []
+    told: list[tuple[str, bool]] = []
     for one in listed:
-        message, line = str(one.get("message", "")), one.get("location", {}).get("row", 0) - 1
-        named = set(re.findall(r"`([^`]+)`", message))
-        if one.get("code") in _OF_CALLS and named & tools.names:
-            told.append(f"line {line}: {message}")
+        message, place = str(one.get("message", "")), one.get("location", {})
+        named = re.findall(r"`([^`]+)`", message)
+        if one.get("code") not in _OF_CALLS or not tools.names.intersection(named):
+            continue
+        where = f"line {place.get('row', 0) - 1}, column {place.get('column', 0)}"
+        near = _near(one.get("code"), named, tools)
+        told.append((f"{where}: {message}{near}", one.get("code") in _CERTAIN))
     return tuple(told[:_MAX_MISTAKES])

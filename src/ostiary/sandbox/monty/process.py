@@ -40,12 +40,18 @@ _PAUSE_S: Final = 1.0
 _HAND_OVER: Final = """
 import os, socket, sys
 line = socket.socket(socket.AF_UNIX)
-line.connect(sys.argv[1])
-socket.send_fds(line, [b"m"], [0, 1])
+try:
+    line.connect(sys.argv[1])
+    socket.send_fds(line, [b"m"], [0, 1])
+except (ConnectionError, FileNotFoundError):  # whoever started it was killed
+    sys.exit(1)
 nothing = os.open(os.devnull, os.O_RDWR)
 os.dup2(nothing, 0)
 os.dup2(nothing, 1)
-line.recv(1)
+try:
+    line.recv(1)
+except OSError:  # whoever started it was killed
+    pass
 """
 
 

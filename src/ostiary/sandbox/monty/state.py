@@ -5,6 +5,7 @@ Nothing here proves where bytes come from: see `sandbox.request.Resumption`.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import msgspec
@@ -14,6 +15,9 @@ from ostiary.sandbox.record import MAX_STATE
 
 VERSION: Final = "1.4.0"
 """Of pydantic-monty: what another one dumped cannot be read."""
+
+
+_PIECE: Final = re.compile(r"<python-input-(\d{1,3})>")
 
 
 class State(msgspec.Struct, frozen=True, array_like=True):
@@ -52,3 +56,9 @@ def unpacked(whole: bytes) -> State:
             hint="run its code again",
         )
     return state
+
+
+def piece_of(filename: str) -> int:
+    """Which piece of code a position is in, by the name that Monty has for it: `<python-input-3>`."""
+    found = _PIECE.fullmatch(filename)
+    return int(found[1]) if found is not None else 0

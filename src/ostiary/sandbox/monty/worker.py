@@ -17,7 +17,7 @@ from ostiary.sandbox.inner import TOOL_ERROR, InnerCalls, NoSuchTool, TooManyCal
 from ostiary.sandbox.limits import MAX_WALL_MS, Limits
 from ostiary.sandbox.monty import faults, values
 from ostiary.sandbox.monty.process import MontyProcess
-from ostiary.sandbox.monty.state import VERSION, State, packed, unpacked
+from ostiary.sandbox.monty.state import VERSION, State, packed, piece_of, unpacked
 from ostiary.sandbox.record import Fault, Paused
 from ostiary.sandbox.request import Resumption
 from ostiary.sandbox.runner import Ended, Job, Tap
@@ -132,13 +132,18 @@ class MontyWorker:
             raise CallerFault("there is nothing to go on with")
         state = unpacked(resumption.state)
         self._inner = InnerCalls(job.tools, self._limits.inner_calls, state.calls)
-        self._names = [state.name] * (len(self._names) + 1)
+        self._source = job.code.encode("utf-8", "replace")
         try:
             at = await self._session.load_snapshot(state.dump, print_callback=printed)
         except pm.MontyRuntimeError as error:
             raise CallerFault("the paused run does not read", hint="run its code again") from error
         if not isinstance(at, pm.AsyncFunctionSnapshot):
             raise CallerFault("the paused run waits for no tool", hint="run its code again")
+        self._names = [state.name] * (piece_of(at.position.filename) + 1)
+        self._inner.ended.extend(resumption.calls)
+        if resumption.again:
+            self._inner.count -= 1  # it is counted when it is made
+            return await self._call(at, again=True)
         self._inner.note(state.waits, resumption.error or "")
         if resumption.error is not None:
             return await self._answer(at, _raised(resumption.error, resumption.code), awaited=state.awaited)
@@ -178,7 +183,8 @@ class MontyWorker:
         del self._due[first]
         return {first: {"return_value": None}}
 
-    async def _call(self, at: pm.AsyncFunctionSnapshot) -> pm.AsyncSnapshot:
+    async def _call(self, at: pm.AsyncFunctionSnapshot, *, again: bool = False) -> pm.AsyncSnapshot:
+        """Make a call. One that was made before and is `again` may be of a tool that is no longer there."""
         name, positional, named = str(at.function_name), at.args, at.kwargs
         awaited = self._is_awaited(at)
         if values.size([positional, named]) is None:
@@ -190,6 +196,8 @@ class MontyWorker:
         try:
             result = await self._asked(at, name, positional, named)
         except NoSuchTool as error:
+            if again:
+                return await self._answer(at, _raised(str(error), _BAD_CALL), awaited=awaited)
             return await at.resume({"exc_type": "NameError", "message": str(error)})
         except ToolFault as fault:
             return await self._answer(at, _raised(fault.message, fault.code), awaited=awaited)
@@ -304,7 +312,13 @@ class MontyWorker:
             state = self._state(at)
         except CallerFault as fault:
             return Ended(how="lost", fault=Fault("limit", "StateLimit", fault.message))
-        paused = Paused(state=state, name=self._inner.latest, ticket=held.ticket, calls=self._inner.count)
+        paused = Paused(
+            state=state,
+            name=self._inner.latest,
+            ticket=held.ticket,
+            message=held.message,
+            calls=self._inner.count,
+        )
         return Ended(how="paused", paused=paused)
 
     # --- its end ----------------------------------------------------------------------------------

@@ -71,12 +71,13 @@ def _live(descriptors: list[int], status: socket.socket, settings: dict[str, Any
     # Where memory is short it is the child that has to go, and not the interpreter it came from.
     Path("/proc/self/oom_score_adj").write_text("500")
     _streams(descriptors[2:])
+    port = settings.get("port", 0)
     if settings["walled"]:
         _wall(wanted["package"], settings)
     else:
         _libc.prctl(_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         _libc.prctl(_SET_SUBREAPER, 1, 0, 0, 0)
-    status.send(b"hello")  # the kernel tells the host which process this is
+    _greet(status, port)
     confine.keep_to_itself()  # the code must not look into its init, nor take the status socket
     coder = os.fork()
     if coder:
@@ -87,8 +88,23 @@ def _live(descriptors: list[int], status: socket.socket, settings: dict[str, Any
     os.setsid()
     _own_chance()
     os.environ.update(wanted["environment"])
+    for path, text in wanted.get("texts", {}).items():
+        Path(path).write_text(text, encoding="utf-8")
     _filter(settings)
     serve(channel, wanted)
+
+
+def _greet(status: socket.socket, port: int) -> None:
+    """Say hello: the kernel tells the host which process this is.
+
+    With a `port` the host is given what listens there, in a network that has nothing else. All that
+    code can connect to is therefore the host's own program, and no other run's.
+    """
+    if not port:
+        status.send(b"hello")
+        return
+    with socket.create_server(("127.0.0.1", port), backlog=64) as listener:
+        socket.send_fds(status, [b"hello"], [listener.fileno()])
 
 
 def _streams(descriptors: list[int]) -> None:
@@ -108,9 +124,12 @@ def _wall(package: str, settings: dict[str, Any]) -> None:
             raise OSError(number, os.strerror(number), DEPENDENCIES)
     hidden = [PACKAGES] if package else [PACKAGES, DEPENDENCIES]
     confine.hide([path for path in hidden if Path(path).is_dir()])
+    port = settings.get("port", 0)
+    if port:
+        confine.raise_loopback()
     confine.drop_capabilities()
     writable = [path for path in (*_WRITABLE, *settings["writable"]) if Path(path).exists()]
-    confine.restrict_files(readable=["/"], writable=writable, network=settings["network"])
+    confine.restrict_files(readable=["/"], writable=writable, network=settings["network"] or bool(port))
 
 
 def _filter(settings: dict[str, Any]) -> None:
