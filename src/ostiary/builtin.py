@@ -124,13 +124,24 @@ class DjangoOptions:
 
 @dataclass(frozen=True, slots=True)
 class CodeOptions:
-    """How the built-in server for code that calls tools works. `servers` is the file that names them."""
+    """How the built-in server for code that calls tools works. `servers` is the file that names them.
+
+    `secrets` is a file of secrets that code may use. `allow_hosts` can be reached by code that runs in
+    CPython; of these and the hosts of secrets, `unsafe_private_hosts` may have private addresses.
+    `hosts_ca` is trusted beside the system's authorities to speak for them.
+    `unsafe_private_servers` lets clients ask for servers inside one's own network.
+    """
 
     name: ClassVar[str] = "code"
 
     servers: Path
     isolation: Literal["strict", "best-effort", "none"] = "strict"
     cache_dir: str | None = None
+    secrets: Path | None = None
+    allow_hosts: tuple[str, ...] = ()
+    hosts_ca: Path | None = None
+    unsafe_private_hosts: tuple[str, ...] = ()
+    unsafe_private_servers: bool = False
 
     def describe(self) -> str:
         """What stands behind the gate, for a person."""
@@ -138,9 +149,15 @@ class CodeOptions:
 
     def unsafe(self) -> tuple[str, ...]:
         """What weakens it, for the banner and the records."""
-        if self.isolation != "none":
-            return ()
-        return ("--unsafe-no-isolation: code runs with all that this process may do",)
+        told = [
+            f"--unsafe-private-host {host}: it may have an address of a private network or of this machine"
+            for host in self.unsafe_private_hosts
+        ]
+        if self.unsafe_private_servers:
+            told.append("--unsafe-private-servers: requested servers may be inside this network")
+        if self.isolation == "none":
+            told.append("--unsafe-no-isolation: code runs with all that this process may do")
+        return tuple(told)
 
 
 Builtin = PythonOptions | DockerOptions | DjangoOptions | CodeOptions

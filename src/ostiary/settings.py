@@ -211,6 +211,9 @@ def gather_headers(
 ) -> tuple[Header, ...]:
     """The operator's own upstream headers; secrets only from variables and files.
 
+    `from_env` has a word before the variable where the header has one before the secret, as in
+    `Authorization: Bearer TOKEN`.
+
     Raises CallerFault when a header is malformed, is one that the gate sets itself, or looks
     like a secret although it was given on the command line, where every process can read it.
     """
@@ -225,10 +228,11 @@ def gather_headers(
         found.append(checked_header(name, value))
     for text in from_env:
         name, variable = _split(text, "--header-env")
+        scheme, _, variable = variable.rpartition(" ")
         secret = environ.get(variable)
         if secret is None:
             raise CallerFault(f"--header-env: the variable `{variable}` for `{name}` is not set")
-        found.append(checked_header(name, secret))
+        found.append(checked_header(name, f"{scheme} {secret}"))
     for file in files:
         found.extend(_from_file(Path(file)))
     return tuple(found)

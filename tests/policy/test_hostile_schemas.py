@@ -63,11 +63,11 @@ def test_a_schema_that_multiplies_work_is_refused_at_once() -> None:
     for at in range(30):
         inner = {"$ref": f"#/$defs/d{at + 1}"}
         definitions[f"d{at}"] = {"allOf": [inner, inner]}
-    started = time.perf_counter()
+    started = time.process_time()
     decision = _validated({"properties": {"a": {"$ref": "#/$defs/d0"}}, "$defs": definitions}, {"a": "x"})
     assert decision.effect == "deny"
     assert "multiplies work" in decision.reasons[0]
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
 
 
 @pytest.mark.parametrize("word", ["unevaluatedProperties", "unevaluatedItems"])
@@ -76,11 +76,11 @@ def test_asking_what_was_not_evaluated_counts_as_asking_again(word: str) -> None
     chain: dict[str, object] = {"d0": {"properties": {"x": {}}}}
     for at in range(1, 40):
         chain[f"d{at}"] = {"allOf": [{"$ref": f"#/$defs/d{at - 1}"}], word: False}
-    started = time.perf_counter()
+    started = time.process_time()
     decision = _validated({"$defs": chain, "$ref": "#/$defs/d39"}, {"x": 1})
     assert decision.effect == "deny"
     assert "multiplies work" in decision.reasons[0]
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
 
 
 def test_one_object_without_unevaluated_members_is_still_checked() -> None:
@@ -114,18 +114,18 @@ def test_the_number_of_patterns_is_bounded(patterns: dict[str, object]) -> None:
 
 def test_a_schema_of_many_parts_is_measured_in_no_time() -> None:
     """P3.8: the work of a flat schema is known after two rounds."""
-    started = time.perf_counter()
+    started = time.process_time()
     compile_schema({"properties": {f"p{at}": {"type": "string"} for at in range(6_000)}})
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
 
 
 def test_the_first_of_many_faults_is_named_without_listing_them() -> None:
     """P2.10: a large list in which everything is wrong is answered at once."""
     schema = {"properties": {"a": {"items": {"type": "string"}}}}
-    started = time.perf_counter()
+    started = time.process_time()
     decision = _validated(schema, {"a": list(range(500_000))})
     assert decision.reasons == ("`type` fails at `/a/0`",)
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
 
 
 def test_the_place_of_a_fault_is_printable() -> None:
@@ -188,8 +188,8 @@ def test_the_reason_of_a_schema_failure_names_keyword_and_place() -> None:
 
 def test_linear_patterns_stay_fast_on_the_classic_bomb() -> None:
     """P3.8: patterns run on a linear engine."""
-    started = time.perf_counter()
+    started = time.process_time()
     assert (
         _validated({"properties": {"a": {"pattern": "^(a+)+$"}}}, {"a": "a" * 50_000 + "b"}).effect == "deny"
     )
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2

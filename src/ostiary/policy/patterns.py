@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final, Protocol, cast
 
 MAX_PATTERN: Final = 4096
@@ -17,8 +17,18 @@ class PatternError(ValueError):
     """A pattern is too long, or RE2 does not accept it."""
 
 
+class Match(Protocol):
+    """A match in encoded text: offsets are in bytes."""
+
+    def span(self) -> tuple[int, int]: ...
+
+    def groupdict(self) -> dict[str, bytes | None]: ...
+
+
 class _Regexp(Protocol):
     def search(self, text: bytes) -> object | None: ...
+
+    def finditer(self, text: bytes) -> Iterator[Match]: ...
 
 
 class _Options(Protocol):
@@ -65,6 +75,24 @@ def compile_regex(pattern: str) -> Callable[[str], bool]:
         return search(text.encode()) is not None
 
     return found
+
+
+def compile_finder(pattern: str, *, memory: int) -> Callable[[bytes], Iterator[Match]]:
+    """Compile a pattern of our own, which may be long, to find every match in UTF-8 text.
+
+    `memory` is in bytes. Linear in the text, also where RE2 runs out of it, which only makes it slower.
+
+    Raises:
+        PatternError: outside RE2's syntax, or larger than `memory` once compiled.
+    """
+    engine = _engine()
+    options = engine.Options()
+    options.max_mem = memory
+    options.log_errors = False
+    try:
+        return engine.compile(pattern, options).finditer
+    except engine.error as error:
+        raise PatternError(f"pattern is not accepted by RE2: {error}") from error
 
 
 def compile_glob(pattern: str) -> Callable[[str], bool]:

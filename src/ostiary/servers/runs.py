@@ -162,7 +162,7 @@ def status_resource(status: Status) -> Resource:
     )
 
 
-def run_templates(engine: Engine) -> list[ResourceTemplate]:
+def run_templates(*engines: Engine) -> list[ResourceTemplate]:
     """`run://ID` and what the run wrote."""
     return [
         ResourceTemplate(
@@ -170,46 +170,54 @@ def run_templates(engine: Engine) -> list[ResourceTemplate]:
             name="output of a run",
             description="all that it wrote to stdout or stderr",
             mime="text/plain",
-            read=partial(_stream, engine),
+            read=partial(_stream, engines),
         ),
         ResourceTemplate(
             uri_template="run://{run_id}",
             name="run",
             description="the record of a run",
             mime=JSON,
-            read=partial(_run, engine),
-            list=partial(_runs, engine),
+            read=partial(_run, engines),
+            list=partial(_runs, engines),
         ),
     ]
 
 
-async def _run(engine: Engine, uri: str, found: Variables, context: CallContext) -> Found:
-    record = engine.record(context.owner, found["run_id"])
+async def _run(engines: Sequence[Engine], uri: str, found: Variables, context: CallContext) -> Found:
+    record = _record(engines, context.owner, found["run_id"])
     return None if record is None else [as_json(uri, ran(record))]
 
 
-async def _stream(engine: Engine, uri: str, found: Variables, context: CallContext) -> Found:
-    record = engine.record(context.owner, found["run_id"])
+def _record(engines: Sequence[Engine], owner: str, run_id: str) -> RunRecord | None:
+    found = (engine.record(owner, run_id) for engine in engines)
+    return next((one for one in found if one is not None), None)
+
+
+async def _stream(engines: Sequence[Engine], uri: str, found: Variables, context: CallContext) -> Found:
+    record = _record(engines, context.owner, found["run_id"])
     if record is None or found["stream"] not in {"stdout", "stderr"}:
         return None
     return [words(uri, (record.stdout if found["stream"] == "stdout" else record.stderr).whole)]
 
 
-async def _runs(engine: Engine, context: CallContext) -> Sequence[Resource]:
+async def _runs(engines: Sequence[Engine], context: CallContext) -> Sequence[Resource]:
     return [
         Resource(
             uri=f"run://{record.run_id}",
             name=f"run {record.run_id}",
             description=record.status,
             mime=JSON,
-            read=partial(_listed, engine, record),
+            read=partial(_listed, engines, record),
         )
+        for engine in engines
         for record in engine.records(context.owner)
     ]
 
 
-async def _listed(engine: Engine, record: RunRecord, uri: str, _: Variables, context: CallContext) -> Found:
-    return await _run(engine, uri, {"run_id": record.run_id}, context)
+async def _listed(
+    engines: Sequence[Engine], record: RunRecord, uri: str, _: Variables, context: CallContext
+) -> Found:
+    return await _run(engines, uri, {"run_id": record.run_id}, context)
 
 
 def as_json(uri: str, value: Any) -> Json:

@@ -24,7 +24,7 @@ _FOLDED = {fold(key): key for key in _RESULT_KEYS}
 
 
 class ListPage(msgspec.Struct, frozen=True):
-    """One page of `tools/list`: name, exact bytes and parsed value of each definition.
+    """One page of a listing: name, exact bytes and parsed value of each entry (`tools`).
 
     `next_cursor` is opaque; None on the last page.
     """
@@ -35,14 +35,19 @@ class ListPage(msgspec.Struct, frozen=True):
 
 def read_page(message: Message) -> ListPage | str:
     """Read the definitions of a `tools/list` response, or say why they cannot be relied on."""
-    entries = _entries(message, "tools")
+    return read_list(message, "tools")
+
+
+def read_list(message: Message, key: str, by: str = "name") -> ListPage | str:
+    """As `read_page`, for the list at `result[key]`, whose entries are told apart by `by`."""
+    entries = _entries(message, key, by)
     if isinstance(entries, str):
         return entries
     result = as_object(message.envelope["result"]) or {}
     cursor = result.get("nextCursor")
     if cursor is not None and type(cursor) is not str:
         return "`nextCursor` is not a string"
-    spans = _spans(message.raw, "tools")
+    spans = _spans(message.raw, key)
     tools = tuple(
         (name, span.of(message.raw), value) for (name, value), span in zip(entries, spans, strict=True)
     )

@@ -31,6 +31,11 @@ class EngineUpstream:
         """Take one request; see `Upstream.send`."""
         return self._server.send(request, sink)
 
+    def end(self, covers: Callable[[str], bool]) -> None:
+        """See `RunsBehind`: runs in the background are no calls, and would outlive a stop."""
+        for engine in self._engines:
+            engine.end(covers)
+
     async def close(self) -> None:
         """End every call, then every run and session, and wait until nothing of them is left."""
         for task in self._warming:

@@ -52,7 +52,7 @@ class InnerServer:
         self._environ = environ
         self._post: Post | None = None
         self._opening: asyncio.Task[None] | None = None
-        self._failed: tuple[float, str] | None = None
+        self._failed: tuple[float, str, str | None] | None = None
 
     async def ready(self) -> None:
         """Ask it for its tools, once, and put the gate in front. Raises OstiaryError where that fails.
@@ -63,7 +63,7 @@ class InnerServer:
             return
         now = asyncio.get_running_loop().time()
         if self._failed is not None and now < self._failed[0]:
-            raise UpstreamFault(self._failed[1], written=False)
+            raise UpstreamFault(self._failed[1], written=False, hint=self._failed[2])
         if self._opening is None:
             self._opening = asyncio.get_running_loop().create_task(self._open())  # ended in `close`
             self._opening.add_done_callback(self._opened)
@@ -85,7 +85,11 @@ class InnerServer:
         self._opening = None
         error = None if task.cancelled() else task.exception()
         if isinstance(error, OstiaryError):
-            self._failed = (asyncio.get_running_loop().time() + _AGAIN_AFTER, error.message)
+            self._failed = (asyncio.get_running_loop().time() + _AGAIN_AFTER, error.message, error.hint)
+
+    def stopped(self, owner: str) -> bool:
+        """See `Behind.stopped`; only once it is ready."""
+        return self._post is not None and self._post.desk.stops.covering(owner) is not None
 
     def way(self, owner: str, parent: str) -> Upstream:
         """Through its gate. Only once it is ready."""

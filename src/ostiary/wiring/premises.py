@@ -52,6 +52,7 @@ class Premises:
         self.journal = TickJournal(store, self.loop)
         self.asking = Asking(state, store)
         self.mint = Mint(store.clock.now)
+        self.desks: dict[str, Desk] = {}
         store.handles.wake, store.handles.hurrying = self.journal.wake, self.journal.hurry
 
     def pins(self, server: str) -> LockedPins | None:
@@ -97,6 +98,7 @@ class Premises:
             approvals=self.asking.source,
         )
         self.asking.begin(desk, self.hook, options.grant)
+        self.desks[server] = desk
         return Post(self, desk, self._watches(server, policy if follow else None, desk, locked))
 
     def _watches(

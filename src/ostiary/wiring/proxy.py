@@ -62,8 +62,12 @@ def server_name(options: ProxyOptions) -> str:
     """A name for a server that was given none: a digest of what it is reached by."""
     if options.builtin is not None:
         return options.builtin.name
-    subject = options.upstream if options.upstream is not None else "\0".join(options.command)
-    return "srv-" + hashlib.sha256(subject.encode()).hexdigest()[:12]
+    return name_of(options.upstream if options.upstream is not None else "\0".join(options.command))
+
+
+def name_of(reached_by: str) -> str:
+    """The same for a URL, or for a command's words with a zero byte between them."""
+    return "srv-" + hashlib.sha256(reached_by.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
 async def _proxy(

@@ -12,7 +12,7 @@ from ostiary import VERSION
 from ostiary.builtin import PythonOptions
 from ostiary.errors import CallerFault
 from ostiary.sandbox.cpython.runner import CPythonRunner
-from ostiary.sandbox.cpython.zygote import Stock
+from ostiary.sandbox.cpython.zygote import Online, Stock
 from ostiary.sandbox.engine import Engine
 from ostiary.sandbox.isolation.cache import cache_folder
 from ostiary.sandbox.isolation.probe import probe
@@ -52,11 +52,19 @@ def start_python(
 
 
 def make_engine(
-    options: PythonOptions, environ: Mapping[str, str], walls: Walls, cache: Path, clock: Callable[[], int]
+    options: PythonOptions,
+    environ: Mapping[str, str],
+    walls: Walls,
+    cache: Path,
+    clock: Callable[[], int],
+    online: Online | None = None,
 ) -> Engine:
-    """The engine that `options` name, not opened yet. Raises OstiaryError where it cannot be had."""
+    """The engine that `options` name, not opened yet; with a way out for its runs where `online` is given.
+
+    Raises OstiaryError where it cannot be had.
+    """
     return Engine(
-        _runner(options, environ, walls, cache),
+        _runner(options, environ, walls, cache, online),
         clock=clock,
         mint=run_id,
         resolve=Supplied(options.engine, partial(_supply, environ, walls, cache)),
@@ -64,7 +72,13 @@ def make_engine(
     )
 
 
-def _runner(options: PythonOptions, environ: Mapping[str, str], walls: Walls, cache: Path) -> Runner:
+def _runner(
+    options: PythonOptions,
+    environ: Mapping[str, str],
+    walls: Walls,
+    cache: Path,
+    online: Online | None,
+) -> Runner:
     if options.engine == "pyodide":
         return _pyodide(environ, walls, cache)
     root = build_root(cache, Path(sys.executable))
@@ -77,8 +91,9 @@ def _runner(options: PythonOptions, environ: Mapping[str, str], walls: Walls, ca
         packages=str(store.folder),
         wheels=wheels.folder if wheels is not None else None,
         preload=options.preload,
+        online=online,
     )
-    return CPythonRunner(stock)
+    return CPythonRunner(stock, warm=1 if online is not None else 2)
 
 
 def _pyodide(environ: Mapping[str, str], walls: Walls, cache: Path) -> Runner:

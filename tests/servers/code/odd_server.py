@@ -14,7 +14,20 @@ from typing import Any
 
 ODD = Path(__file__)
 LOOKS = {"readOnlyHint": True}
-NAMES = ("hang", "big", "image", "broken", "deep", "told", "die", "key", "turn", "unspeakable")
+NAMES = (
+    "hang",
+    "big",
+    "image",
+    "broken",
+    "deep",
+    "told",
+    "die",
+    "key",
+    "turn",
+    "unspeakable",
+    "echo",
+    "fail",
+)
 DEPTH = 100_000
 
 said = {"turned": False}
@@ -34,8 +47,12 @@ def tools() -> list[dict[str, Any]]:
     return found
 
 
-def result(name: str) -> Any:
+def result(name: str, given: dict[str, Any]) -> Any:
     match name:
+        case "echo":
+            return text(given["text"])
+        case "fail":
+            return {**text(given["text"]), "isError": True}
         case "big":
             return text("x" * 50_000_000)
         case "image":
@@ -84,7 +101,7 @@ def answer(message: dict[str, Any]) -> Any:
         case "tools/call":
             name = message["params"]["name"]
             note(f"called {name}")
-            return None if name == "hang" else result(name)
+            return None if name == "hang" else result(name, message["params"].get("arguments", {}))
         case _:
             return {}
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ostiary.sandbox.monty.process import _HAND_OVER
 from tests.e2e.world import state_folder
 from tests.needs import UNBRAKED
 from tests.servers.code.odd_server import ODD
@@ -83,3 +86,15 @@ def test_it_ends_while_a_server_hangs_and_leaves_no_process(how: str, tmp_path: 
     until(lambda: not [pid for pid in pids if alive(pid)])
     assert all(json.loads(line)["jsonrpc"] == "2.0" for line in said)
     assert b"Traceback" not in (tmp_path / "log").read_bytes()
+
+
+@pytest.mark.parametrize("left", ["nobody listens", "it is gone"])
+def test_a_process_that_starts_while_its_gate_is_killed_ends_in_silence(left: str) -> None:
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as line:
+        address = f"{folder}/line"
+        if left == "nobody listens":
+            line.bind(address)
+        command = [sys.executable, "-I", "-c", _HAND_OVER, address]
+        done = subprocess.run(command, capture_output=True, timeout=WITHIN, check=False)
+
+    assert (done.returncode, done.stdout, done.stderr) == (1, b"", b"")

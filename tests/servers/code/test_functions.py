@@ -60,6 +60,8 @@ def test_no_server_can_take_the_name_of_another_ones_function() -> None:
     assert functions_of(taking | own)["mcp_Git_hub_merge"].server == "Git_hub"
     # Also while the other cannot be asked: what a name means does not change with that.
     assert sorted(functions_of(taking, ["Git", "Git_hub"])) == ["mcp_Git_hubs", "mcp_Git_merge"]
+    numbered = {"Git": [tool("a-b"), tool("a_b")], "Git_a_b": [tool("2")]}
+    assert functions_of(numbered)["mcp_Git_a_b_2"].server == "Git_a_b"
 
 
 def test_a_stub_has_what_is_required_first_and_types_where_they_are_simple() -> None:

@@ -48,6 +48,7 @@ except ToolError as error:
         assert data["error"] is None
         big, image, broken, deep, told, unspeakable = data["result"]
         assert "bytes" in big
+        assert image.pop("artifact").startswith("artifact://tool_")
         assert image == {"type": "image", "data": "AAAA", "mimeType": "image/png"}
         assert broken == '{"a": [1, 2'
         assert deep == 200_000
@@ -82,7 +83,7 @@ def test_a_run_whose_time_is_over_ends_the_call_at_its_server(engine: str, tmp_p
 
     async def main() -> None:
         async with code_mode(tmp_path) as world:
-            data = await world.client().run(script, timeout=1)
+            data = await world.client().run(script, timeout=3)  # the call is made before that, however busy
             await until(lambda: world.told("cancelled") == 1)
 
         assert (data["success"], data["engine"]) == (False, engine)
@@ -107,6 +108,33 @@ def test_a_client_that_cancels_ends_the_call_inside(tmp_path: Path) -> None:
 
         assert again.result is not None
         assert again.result["structuredContent"] == {"value": len(SECRET)}
+
+    within(main, SECONDS)
+
+
+def test_an_image_can_be_read_as_an_artifact_by_its_owner_alone(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with code_mode(tmp_path) as world:
+            client, other = world.client(), world.client("other")
+            uri = (await client.run('mcp_Odd_image()["artifact"]'))["result"]
+            assert (await other.run("1"))["success"]
+            read = await client.read(uri)
+            with pytest.raises(AssertionError):
+                await other.read(uri)
+            with pytest.raises(AssertionError):
+                await client.read(uri.replace("/image", "/audio"))
+
+        assert read == [{"uri": uri, "mimeType": "image/png", "blob": "AAAA"}]
+
+    within(main, SECONDS)
+
+
+def test_a_keyword_is_no_variable(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with code_mode(tmp_path) as world:
+            told = await world.client().told("executeCode", script="1", input_vars={"class": 3})
+
+        assert "`class` cannot be a variable" in told
 
     within(main, SECONDS)
 
@@ -229,9 +257,8 @@ said
 
     async def main() -> None:
         async with code_mode(tmp_path, rules=rules) as world:
-            for start in ("", IN_CPYTHON):
-                data = await world.client().run(start + script)
-                assert "approv" in data["result"], data
+            data = await world.client().run(IN_CPYTHON + script)
+            assert "run the code again once a person has approved it" in data["result"], data
             told = world.told("called key")
 
         assert told == 0

@@ -91,3 +91,24 @@ def test_any_bytes_are_read_or_refused_by_the_name_of_the_file(content: bytes) -
         told = fault.message
 
     assert told.startswith("f: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ('{"mcpServers": {"A": {"command": "a"},\n  "A": {"command": "b"}}}', "f.json:2:3: the key `A`"),
+        ('{"mcpServers": {"A": {"command": "a", "c\\u006fmmand": "b"}}}', "f.json:1:39: the key `command`"),
+        ('{"mcpServers": {}, "mcpServers": {"A": {"command": "a"}}}', "f.json:1:20: the key `mcpServers`"),
+    ],
+)
+def test_a_key_that_stands_twice_is_refused_where_it_stands(text: str, where: str) -> None:
+    with pytest.raises(CallerFault) as told:
+        read_servers(text.encode(), "f.json", {})
+
+    assert told.value.message.startswith(where)
+
+
+def test_the_same_key_in_different_objects_or_as_a_value_is_no_duplicate() -> None:
+    text = b'{"mcpServers": {"A": {"command": "A", "args": ["A", "A", "{\\"A\\""]}, "B": {"command": "A"}}}'
+
+    assert [one.name for one in read_servers(text, "f.json", {})] == ["A", "B"]

@@ -53,7 +53,7 @@ def test_a_denial_is_raised_with_its_code() -> None:
 
 
 def test_a_call_that_waits_for_a_person_is_told_apart() -> None:
-    meta = {"io.ostiary/decision": {"v": 1, "decision": "pending", "approval": {"id": "ap_1"}}}
+    meta = {"io.ostiary/decision": {"v": 1, "decision": "hold", "approval": {"id": "ap_1"}}}
 
     with pytest.raises(ToolHeld) as told:
         value_of({"content": [text("ask")], "isError": True, "_meta": meta})

@@ -135,7 +135,7 @@ class Side:
 
     def send(self, message: Any, headers: Mapping[str, str]) -> tuple[Answer, str]:
         """The answer to one message, and the session that it names."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=15)
         about = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
         try:
             connection.request("POST", "/mcp", json.dumps(message), {**about, **headers})

@@ -160,7 +160,7 @@ def test_a_client_that_goes_away_has_not_cancelled_and_fetches_its_answer() -> N
 def test_an_answer_that_takes_longer_than_our_patience_becomes_a_stream() -> None:
     async def main() -> None:
         held = Held()
-        client = Client(server(held), EndpointLimits(patience=0.01))
+        client = Client(server(held), EndpointLimits(patience=0.5))
         await client.initialize()
         reply = client.begin(call("held"))
         await reply.until(lambda: reply.ids)

@@ -21,7 +21,7 @@ def shell(
     request: pytest.FixtureRequest, clients: Drivers, project: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Client]:
     target = over_stdio(
-        tmp_path_factory.mktemp("shell"), project, "--timeout", "2", env={"SECRET_TOKEN": SECRET}
+        tmp_path_factory.mktemp("shell"), project, "--timeout", "5", env={"SECRET_TOKEN": SECRET}
     )
     with clients.connect(request.param, target) as connection:
         yield Client(connection)

@@ -281,7 +281,8 @@ def main_cases(server: Connection, engine: str) -> None:
         assert first(shell(server, name, "print(1+1)")) == "Exec succeeded\n2\n"
         assert data(shell(server, name, "raise SystemExit(3)"))["exitCode"] == 3
         assert data(called(server, "exec", container=name, command=["nothing"]))["exitCode"] == 127
-        late = shell(server, name, "import time; print('half', flush=True); time.sleep(589)", timeout=2_000)
+        # It begins and prints before its time is over, also where another kernel stands in between.
+        late = shell(server, name, "import time; print('half', flush=True); time.sleep(589)", timeout=6_000)
         assert data(late) == {"exitCode": 124, "stdout": "half\n", "stderr": "", "timedOut": True}
         script = {"container_name": name, "script_content": 'import sys\nprint("it\'s", sys.argv[1:])'}
         answer = called(server, "execute_python_script", **script, script_args="a 'b c'")
@@ -329,9 +330,10 @@ def test_a_busy_server_says_so(clients: Drivers, tmp_path: Path) -> None:
     ):
         command = ["python3", "-c", "import time; time.sleep(588)"]
         arguments = {"container": name, "command": command, "timeout": 1_000}
-        begun = [server.begin("tools/call", {"name": "exec", "arguments": arguments}) for _ in range(40)]
+        begun = [server.begin("tools/call", {"name": "exec", "arguments": arguments}) for _ in range(60)]
         told = [server.driver.reply(number, 90) for number in begun]
         turned_away = [answer for answer in told if failed(answer)]
+        # Not all the others: by the time that the last was sent some of the first may be over.
         assert len(turned_away) >= 4, "4 run, 32 wait"
         assert all(
             "busy: 4 runs at once and 32 waiting is the most" in text(answer) for answer in turned_away

@@ -200,7 +200,8 @@ def test_a_container_that_is_away_or_stopped_is_told_in_the_engines_words(
 def test_why_packages_were_not_installed_is_told_as_the_original_tells_it(
     monkeypatch: pytest.MonkeyPatch, installed: Any, told: str, code: int
 ) -> None:
-    monkeypatch.setattr(tools, "INSTALL_S", 0.05)
+    if installed == "never":
+        monkeypatch.setattr(tools, "INSTALL_S", 0.05)
     added = call(
         tools.add_dependencies,
         containers=Containers(installed=installed),

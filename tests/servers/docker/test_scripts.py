@@ -340,7 +340,8 @@ def test_names_and_packages_that_cannot_be_are_refused_and_nothing_is_made(
     assert first(result).startswith("Error creating container: ")
     assert data(result)["exitCode"] == 1
     after = data(called(server, "ps"))["containers"]
-    assert [one["id"] for one in after] == [one["id"] for one in before]
+    # One that was removed before may have been listed for a moment still.
+    assert {one["id"] for one in after} <= {one["id"] for one in before}
 
 
 def test_a_taken_name_and_a_missing_image_are_told(server: Connection, pot: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -138,12 +139,12 @@ def test_a_timeout_that_is_no_positive_integer_is_refused(python: Connection, ti
 
 def test_an_endless_run_is_ended_and_the_next_one_works_at_once(python: Connection) -> None:
     began = time.monotonic()
-    answer = ran(python, "print('half', flush=True)\nwhile True: pass", timeout=700)
+    answer = ran(python, "print('half', flush=True)\nwhile True: pass", timeout=2_000)
     took = time.monotonic() - began
 
     assert failed(answer)
-    assert text(answer) == "Python execution interrupted: Execution timeout after 700ms\n\nhalf"
-    assert took < 5
+    assert text(answer) == "Python execution interrupted: Execution timeout after 2000ms\n\nhalf"
+    assert took < 10
     assert text(ran(python, "'next'")) == "__RESULT__:\nnext"
 
 
@@ -260,8 +261,11 @@ def processes_of(gate: int) -> set[int]:
 
 def busy(gate: int) -> int:
     """How many processes of the busy run there are."""
-    lines = [Path(f"/proc/{pid}/cmdline") for pid in processes_of(gate)]
-    return sum(1 for line in lines if line.exists() and MARK.encode() in line.read_bytes())
+    found = 0
+    for pid in processes_of(gate):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            found += MARK.encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
+    return found
 
 
 MARK = "while 1: pass"

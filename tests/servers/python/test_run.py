@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import jsonschema
 import pytest
 
 from ostiary.servers.python.schemas import RAN
 from tests.e2e.driver import PYTHON_2, PYTHON_2_LEGACY, Connection, Drivers, Json, failed, text
-from tests.e2e.world import wait_for
+from tests.e2e.world import ostiary, wait_for
 from tests.servers.python.world import over_stdio
 
 pytestmark = [pytest.mark.timeout(120), pytest.mark.service]
@@ -120,6 +121,20 @@ def test_a_run_in_the_background_can_be_asked_for_and_ended(python: Connection) 
     assert not failed(ended)
     assert data(ended)["status"] == "cancelled"
     assert data(ran(python, "get_run", run_id=run_id))["stdout"] == "on\n"
+
+
+def test_an_emergency_stop_ends_a_run_in_the_background(clients: Drivers, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    with clients.connect(PYTHON_2, over_stdio(tmp_path)) as python:
+        run_id = data(ran(python, code="print('on', flush=True)\nwhile True: pass", background=True))[
+            "run_id"
+        ]
+        wait_for("its output", lambda: data(ran(python, "get_run", run_id=run_id)).get("stdout") == "on\n")
+
+        assert ostiary("stop", "on", "--all", state=state).returncode == 0
+        wait_for("the stop", lambda: "stopped" in text(python.call("get_run", run_id=run_id)))
+        assert ostiary("stop", "off", "--all", state=state).returncode == 0
+        wait_for("its end", lambda: "cancelled" in text(python.call("get_run", run_id=run_id)))
 
 
 def test_a_run_that_nobody_knows_is_told_so(python: Connection) -> None:

@@ -7,4 +7,8 @@
 `tools`         what one run may call: implements `sandbox.toolbox.Toolbox`
 `find`          looking for tools by words
 `server`        the tools that clients see
+`custom_*`      tools that clients store: `check` what may be, `tools` who sees what, `bench` `making`
+                `looking` what can be done with them, `server` as tools
+`background`    calls that nobody waits for
+`remote`        requests for servers
 """

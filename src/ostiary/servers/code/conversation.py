@@ -14,7 +14,7 @@ from ostiary.registry.fingerprint import definition
 from ostiary.sandbox.chores import Chores
 from ostiary.sandbox.toolbox import ToolFault
 from ostiary.scan.talk import Answer, Talk
-from ostiary.servers.code.values import value_of
+from ostiary.servers.code.values import Keep, value_of
 from ostiary.wire.era import MODERN_VERSIONS
 from ostiary.wire.lists import read_page
 from ostiary.wire.revisions import LEGACY_VERSIONS
@@ -43,6 +43,10 @@ class Behind(Protocol):
 
     async def ready(self) -> None:
         """Wait until it can be asked. Raises OstiaryError where it cannot."""
+        ...
+
+    def stopped(self, owner: str) -> bool:
+        """Whether an emergency stop covers what `owner` asks of it."""
         ...
 
     def way(self, owner: str, parent: str) -> Upstream:
@@ -87,8 +91,15 @@ class Conversation:
             self._read_at = now
         return self._tools
 
-    async def call(self, tool: str, arguments: Mapping[str, Any], parent: str, seconds: float) -> Any:
-        """Call a tool; what it answered, as a value. Raises ToolFault and ToolHeld.
+    async def call(
+        self,
+        tool: str,
+        arguments: Mapping[str, Any],
+        parent: str,
+        seconds: float,
+        keep: Keep | None = None,
+    ) -> Any:
+        """Call a tool; what it answered, as a value: see `value_of`. Raises ToolFault and ToolHeld.
 
         Cancelling this, or `seconds` without an answer, ends the call at the server as well.
         """
@@ -105,7 +116,7 @@ class Conversation:
         if answer.result is None:
             why = answer.fault.message if answer.fault is not None else f"status {answer.status}"
             raise ToolFault(f"{self.behind.name}: {why}")
-        return value_of(answer.result)
+        return value_of(answer.result, keep)
 
     @property
     def idle(self) -> bool:

@@ -78,8 +78,8 @@ def functions_of(
         longer = tuple(one for one in prefixes if one != own and one.startswith(own))
         for definition in definitions:
             plain = f"{own}{letters(definition.name)}"
-            if not plain.startswith(longer):
-                name = _free(plain[:MAX_NAME], found)
+            name = _free(plain[:MAX_NAME], found)
+            if not plain.startswith(longer) and not name.startswith(longer):  # a number can make it longer
                 found[name] = _function(name, server, definition)
     return found
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from ostiary.sandbox.record import RunRecord
 from ostiary.sandbox.run import Underway
+from ostiary.servers.code.paused import waits_for
 from ostiary.servers.runs import notes
 
 STATES: Final[Mapping[str, str]] = {
     "success": "completed",
     "timeout": "timeout",
     "cancelled": "cancelled",
+    "paused": "paused",
 }
 
 
@@ -36,6 +38,32 @@ def executed(record: RunRecord, session_id: str | None) -> dict[str, Any]:
         "tool_calls": [msgspec.to_builtins(one) for one in record.tool_calls],
         "engine": record.engine,
         **({"notes": told} if told else {}),
+        **_waiting(record),
+    }
+
+
+def _waiting(record: RunRecord) -> dict[str, Any]:
+    """For what a paused run waits."""
+    paused = record.paused
+    if paused is None:
+        return {}
+    waits = waits_for(paused.name, paused.ticket, paused.message)
+    return {"status": "paused", "waits_for": msgspec.to_builtins(waits)}
+
+
+def refused(mistakes: Sequence[str], session_id: str | None) -> dict[str, Any]:
+    """The data of an answer about code that was not run, since its calls of tools cannot succeed."""
+    told = "nothing was run and no tool was called:\n" + "\n".join(mistakes)
+    return {
+        "success": False,
+        "outputs": {},
+        "result": None,
+        "stdout": "",
+        "stderr": "",
+        "error": {"type": "ToolMistake", "message": told, "traceback": ""},
+        "execution_id": "",
+        "session_id": session_id,
+        "tool_calls": [],
     }
 
 

@@ -19,15 +19,15 @@ _EXECUTE: Final[dict[str, Any]] = {
     "name": {"type": "string", "description": "label used for tracking"},
     "description": _TEXT,
     "session_id": {"type": "string", "description": "groups related executions"},
-    "input_vars": {"type": "object", "description": "variables made available in the script"},
+    "input_vars": {"type": "object", "description": "variables of the script"},
     "output_vars": {
-        "description": "names of variables to read back after the run; an object may name their types",
+        "description": "variables to read back after the run",
         "anyOf": [{"type": "object"}, _TEXTS],
     },
-    "required_tools": {**_TEXTS, "description": "functions the script calls, as mcp_Server_tool"},
-    "additional_imports": {**_TEXTS, "description": "packages from PyPI, by name"},
-    "local": {"type": "boolean", "description": "accepted; code always runs here"},
-    "mcp_server_names": {**_TEXTS, "description": "servers whose tools the script may call"},
+    "required_tools": {**_TEXTS, "description": "functions it may call: mcp_Server_tool"},
+    "additional_imports": {**_TEXTS, "description": "packages from PyPI"},
+    "local": {"type": "boolean", "description": "ignored"},
+    "mcp_server_names": {**_TEXTS, "description": "servers whose tools it may call"},
     "timeout": {
         "type": "number",
         "minimum": MIN_SECONDS,
@@ -60,68 +60,47 @@ EXECUTED: Final[dict[str, Any]] = {
         "success": {"type": "boolean"},
         "outputs": {"type": "object"},
         "result": {},
-        "stdout": _TEXT,
-        "stderr": _TEXT,
         "error": {"type": ["object", "null"]},
         "execution_id": _TEXT,
-        "tool_calls": {"type": "array"},
     },
-}
-STARTED: Final[dict[str, Any]] = {
-    "type": "object",
-    "required": ["execution_id", "status"],
-    "properties": {"execution_id": _TEXT, "status": _TEXT},
 }
 BY_EXECUTION: Final[dict[str, Any]] = {
     "type": "object",
     "required": ["execution_id"],
-    "additionalProperties": False,
     "properties": {"execution_id": _TEXT},
-}
-STANDING: Final[dict[str, Any]] = {
-    "type": "object",
-    "required": ["execution_id", "status"],
-    "properties": {
-        "execution_id": _TEXT,
-        "status": {"enum": ["pending", "running", "completed", "failed", "timeout", "cancelled"]},
-        "execution": {"type": "object"},
-    },
 }
 SEARCH: Final[dict[str, Any]] = {
     "type": "object",
-    "additionalProperties": False,
     "properties": {
-        "query": {"type": "string", "maxLength": 1_000, "description": "words; none lists all"},
-        "server": {"type": "string", "description": "only tools of this server"},
-        "limit": {"type": "integer", "minimum": 1, "maximum": MAX_FOUND, "default": 10},
+        "query": {"type": "string", "description": "words; none lists all"},
+        "server": {"type": "string"},
+        "limit": {"type": "integer", "default": 10},
     },
 }
-FOUND: Final[dict[str, Any]] = {
+SEARCH_ACCEPTED: Final[dict[str, Any]] = {
     "type": "object",
-    "required": ["tools", "servers"],
+    "additionalProperties": False,
     "properties": {
-        "tools": {"type": "array", "items": {"type": "object"}},
-        "servers": {"type": "object"},
+        "query": {"type": "string", "maxLength": 1_000},
+        "server": _TEXT,
+        "limit": {"type": "integer", "minimum": 1, "maximum": MAX_FOUND},
     },
 }
 DETAILS: Final[dict[str, Any]] = {
     "type": "object",
     "required": ["name"],
-    "additionalProperties": False,
     "properties": {"name": {"type": "string", "description": "a function, as mcp_Server_tool"}},
-}
-DETAILED: Final[dict[str, Any]] = {
-    "type": "object",
-    "required": ["name", "server", "tool", "signature"],
-    "properties": {"name": _TEXT, "signature": _TEXT, "description": _TEXT, "inputSchema": {}},
 }
 EXECUTE_TOOL: Final[dict[str, Any]] = {
     "type": "object",
     "required": ["name"],
-    "additionalProperties": False,
     "properties": {
-        "name": {"type": "string", "description": "a function, as mcp_Server_tool"},
+        "name": _TEXT,
         "arguments": {"type": "object"},
     },
 }
-VALUE: Final[dict[str, Any]] = {"type": "object", "required": ["value"], "properties": {"value": {}}}
+
+
+def closed(schema: dict[str, Any]) -> dict[str, Any]:
+    """The same, and nothing that it does not name: what calls are held against."""
+    return {**schema, "additionalProperties": False}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 import msgspec
 
@@ -18,6 +18,7 @@ MAX_BYTES: Final = 1 << 20
 MAX_SERVERS: Final = 64
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_. -]{0,63}")
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],]')
 _COMMAND_KEYS: Final = frozenset({"command", "args", "env", "cwd", "type"})
 _URL_KEYS: Final = frozenset({"url", "headers", "type"})
 _EXAMPLE: Final = '{"mcpServers": {"Time": {"command": "uvx", "args": ["mcp-server-time"]}}}'
@@ -46,6 +47,12 @@ def read_servers(content: bytes, file: str, environ: Mapping[str, str]) -> tuple
         document = as_object(msgspec.json.decode(content)) or {}
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CallerFault(f"{file}: this is not JSON: {error}", hint=f"for example {_EXAMPLE}") from None
+    twice = _twice(content.decode("utf-8"))
+    if twice is not None:
+        raise CallerFault(
+            f"{file}:{twice.line}:{twice.column}: the key `{twice.key[:80]}` stands twice in one object",
+            hint="remove one of them: programs differ in which they take",
+        )
     servers = as_object(document.get("mcpServers"))
     if not servers:
         raise CallerFault(f"{file}: expected `mcpServers` with at least one server", hint=_EXAMPLE)
@@ -61,6 +68,50 @@ def read_servers(content: bytes, file: str, environ: Mapping[str, str]) -> tuple
                 hint="give one of them a name that differs in a letter or digit",
             )
     return found
+
+
+class _Twice(NamedTuple):
+    """A key that its object has already, and where it stands, counted from 1."""
+
+    key: str
+    line: int
+    column: int
+
+
+def _twice(text: str) -> _Twice | None:
+    """The first key that stands twice in one object of a text that is JSON."""
+    open_ones: list[set[str] | None] = []  # the keys of each object that is open; None for a list
+    key_next = False
+    for found in _TOKEN.finditer(text):
+        word = found[0]
+        inside = open_ones[-1] if open_ones else None
+        if word == "{":
+            open_ones.append(set())
+        elif word == "[":
+            open_ones.append(None)
+        elif word in "}]":
+            open_ones.pop()
+        elif word[0] == '"' and key_next and inside is not None:
+            key = str(msgspec.json.decode(word))
+            if key in inside:
+                line_start = text.rfind("\n", 0, found.start()) + 1
+                line = text.count("\n", 0, found.start()) + 1
+                return _Twice(key, line, found.start() - line_start + 1)
+            inside.add(key)
+        key_next = word in "{,"
+    return None
+
+
+def is_server_name(name: str) -> bool:
+    """Whether a server can be called so."""
+    return _NAME.fullmatch(name) is not None
+
+
+def requested_entry(
+    name: str, url: str, headers: Mapping[str, str], environ: Mapping[str, str]
+) -> ServerEntry:
+    """A server that was asked for while this runs, as if a file named it. Raises CallerFault."""
+    return _entry(name, {"url": url, "headers": dict(headers)}, "requests for servers", environ)
 
 
 def _entry(name: str, value: object, file: str, environ: Mapping[str, str]) -> ServerEntry:

@@ -6,6 +6,7 @@ import base64
 import binascii
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, Protocol
 
 import msgspec
 
@@ -30,6 +31,37 @@ class Entry(msgspec.Struct, frozen=True):
     parameters: tuple[Parameter, ...]
     alias: Alias | None = None
     before: Schema | None = None
+
+
+class Extra(Protocol):
+    """Tools that come and go while a server runs, of which each owner has some.
+
+    Their names must not be those of others. They check their arguments themselves: whoever wrote them may
+    be a stranger, whose schema wants its work bounded.
+    """
+
+    def listed(self, owner: str) -> Sequence[Tool]:
+        """What `owner` is shown."""
+        ...
+
+    def find(self, owner: str, name: str, call: str) -> Tool | None:
+        """What `owner` may call by `name`, in the call that a gate has given the id `call`."""
+        ...
+
+
+class Nothing:
+    """No such tools."""
+
+    def listed(self, owner: str) -> Sequence[Tool]:
+        """See `Extra.listed`."""
+        return ()
+
+    def find(self, owner: str, name: str, call: str) -> Tool | None:
+        """See `Extra.find`."""
+        return None
+
+
+_ANY: Final = Schema({"type": "object"})
 
 
 class Catalogue:
@@ -73,12 +105,18 @@ class Catalogue:
             raise CallerFault(f"two tools answer to the name `{name}`", hint="rename one, or drop an alias")
         self.tools[name] = entry
 
-    def listing(self, revision: str) -> Sequence[Mapping[str, object]]:
-        """The tools as `revision` knows them."""
+    def listing(self, revision: str, extra: Sequence[Tool] = ()) -> Sequence[Mapping[str, object]]:
+        """The tools as `revision` knows them, `extra` ones last."""
+        listed = self.listed + [shown for tool in extra for shown in tool.listed("bare")]
         if revision >= STRUCTURED_SINCE:
-            return self.listed
+            return listed
         newer = ("outputSchema", "title", "_meta")
-        return [{key: tool[key] for key in tool if key not in newer} for tool in self.listed]
+        return [{key: tool[key] for key in tool if key not in newer} for tool in listed]
+
+
+def extra_entry(tool: Tool) -> Entry:
+    """An extra tool as one that is called."""
+    return Entry(tool, _ANY, None, ())
 
 
 def _compiled(name: str, source: JsonSchema) -> Schema:

@@ -95,6 +95,10 @@ class CallContext:
             params["logger"] = logger
         self._line.notify("notifications/message", params)
 
+    def changed(self, kind: str) -> None:
+        """Tell the client on the way of this call that its list of `kind` is another now."""
+        self._line.notify(f"notifications/{kind}/list_changed", {})
+
     def can(self, capability: str) -> bool:
         """Whether the client declared `elicitation`, `sampling` or `roots`."""
         return capability in self.caller.capabilities

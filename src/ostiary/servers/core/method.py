@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import cast
 
 from ostiary.errors import OstiaryError
-from ostiary.servers.core.catalogue import Entry, page
+from ostiary.servers.core.catalogue import Entry, Nothing, extra_entry, page
 from ostiary.servers.core.content import STRUCTURED_SINCE, ToolResult, failure, for_revision
 from ostiary.servers.core.context import CallContext
 from ostiary.servers.core.fault import (
@@ -53,8 +53,12 @@ def find(server: Server, name: str) -> Method:
 
 
 async def _list_tools(server: Server, params: Params, context: CallContext) -> Result:
-    listed = server.catalogue.listing(context.caller.revision)
-    return _kept(server, page(listed, "tools", params.get("cursor"), server.page_size))
+    extra = server.extra.listed(context.owner)
+    listed = server.catalogue.listing(context.caller.revision, extra)
+    shown = page(listed, "tools", params.get("cursor"), server.page_size)
+    if isinstance(server.extra, Nothing):
+        return _kept(server, shown)
+    return shown | {"ttlMs": 0, "cacheScope": "private"}
 
 
 async def _call_tool(server: Server, params: Params, context: CallContext) -> Result:
@@ -62,6 +66,9 @@ async def _call_tool(server: Server, params: Params, context: CallContext) -> Re
     # (1)
     name = cast("str", params["name"])
     entry = server.catalogue.tools.get(name)
+    if entry is None:
+        found = server.extra.find(context.owner, name, context.caller.call)
+        entry = None if found is None else extra_entry(found)
     if entry is None:
         raise RpcFault(INVALID_PARAMS, f"unknown tool `{name[:128]}`")
     # (2)

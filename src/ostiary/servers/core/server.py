@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from ostiary.servers.core.catalogue import Catalogue
+from ostiary.servers.core.catalogue import Catalogue, Extra, Nothing
 from ostiary.servers.core.content import Json
 from ostiary.servers.core.context import Caller
 from ostiary.servers.core.prompt import Prompt
@@ -60,6 +60,7 @@ class Server:
         page_size: int = 0,
         list_ttl_ms: int = 60_000,
         debug: bool = False,
+        extra: Extra | None = None,
     ) -> None:
         """Raises CallerFault where what is offered contradicts itself."""
         self.name = name
@@ -71,6 +72,7 @@ class Server:
         self.page_size = page_size
         self.list_ttl_ms = list_ttl_ms
         self.debug = debug
+        self.extra: Extra = extra or Nothing()
         self._watchers: set[Callable[[Change], object]] = set()
 
     def changed(self, kind: Kind, *, owner: str = "") -> None:

@@ -44,7 +44,8 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     `input_schema` is what is listed. `accepts`, where it is given, is what arguments are held
     against instead: for extras that a listing leaves out to be byte-equal to another server's.
     `prefix` makes the second spelling `PREFIX_NAME`. `annotations` are the hints of MCP
-    (`readOnlyHint`, `destructiveHint`, `idempotentHint`, `openWorldHint`).
+    (`readOnlyHint`, `destructiveHint`, `idempotentHint`, `openWorldHint`). An `unlisted` tool can be
+    called by who knows of it.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     meta: Mapping[str, object] = {}
     prefix: str = ""
     aliases: tuple[Alias, ...] = ()
+    unlisted: bool = False
 
     @property
     def prefixed(self) -> str:
@@ -66,6 +68,8 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
 
     def listed(self, naming: Naming) -> list[dict[str, object]]:
         """Its definitions in `tools/list`, one for each spelling that `naming` shows."""
+        if self.unlisted:
+            return []
         names = {"bare": (self.name,), "prefixed": (self.prefixed,), "both": (self.name, self.prefixed)}
         shown = [self._definition(name) for name in dict.fromkeys(names[naming])]
         if naming == "both":
