@@ -92,9 +92,9 @@ class PseudoTerminal:
         text = "\n".join(self.frame())
         return all(word in text for word in words)
 
-    def ended(self) -> int:
+    def ended(self, bound: float = BOUND_S) -> int:
         """The exit status, once it has ended."""
-        self.until(lambda: self.process.poll() is not None)
+        self.until(lambda: self.process.poll() is not None, bound)
         status = self.process.returncode
         self.until(lambda: not select.select([self._ours], [], [], 0)[0])
         return status

@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 from ostiary.approvals.digest import canonical_call
 from ostiary.approvals.step import Waiting
 from ostiary.cli import approvals as command
-from ostiary.cli.app import app
+from ostiary.cli.app import build
 from ostiary.cli.asked import SECOND, duration
 from ostiary.cli.printable import terminal_json
 from ostiary.errors import OstiaryError
@@ -48,7 +48,7 @@ def lived(state_dir: Path) -> World:
 
 
 def ostiary(folder: Path, *arguments: str) -> Result:
-    return CliRunner().invoke(app, ["approvals", *arguments, "--state-dir", str(folder)])
+    return CliRunner().invoke(build(), ["approvals", *arguments, "--state-dir", str(folder)])
 
 
 def fault(result: Result) -> OstiaryError:

@@ -248,7 +248,7 @@ def test_when_the_chosen_one_ends_no_key_meets_another(asking: Asking) -> None:
 
 
 def test_a_request_that_expires_while_it_is_chosen_is_let_go(asking: Asking) -> None:
-    request = asking.ask("brief", lasts=8)
+    request = asking.ask("brief", lasts=12)
     with watching(asking) as terminal:
         terminal.until(lambda: terminal.shows("q leave"), START_S)
         terminal.until(lambda: terminal.shows("nothing waits for approval"), START_S)
@@ -356,7 +356,7 @@ def test_it_survives_a_database_that_is_gone_damaged_and_back(asking: Asking) ->
         terminal.until(lambda: terminal.shows("1 waiting"), START_S)
         asking.store.close()
         for file in asking.state.path.glob("ostiary.db*"):
-            file.unlink()
+            file.unlink(missing_ok=True)
         terminal.until(lambda: terminal.shows("nothing waits for approval"))
         database.write_bytes(b"not a database" * 100)
         terminal.until(lambda: terminal.shows("cannot use"))

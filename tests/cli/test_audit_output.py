@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from ostiary.audit.record import Record
 from ostiary.calls.journal import Entry
-from ostiary.cli.app import app
+from ostiary.cli.app import build
 from ostiary.store.opening import open_store
 from ostiary.store.state import open_state
 
@@ -18,7 +18,7 @@ ESCAPE = "\x1b]0;owned\x07"
 
 
 def _printed(folder: Path, *arguments: str) -> str:
-    result = CliRunner().invoke(app, ["audit", *arguments, "--state-dir", str(folder)])
+    result = CliRunner().invoke(build(), ["audit", *arguments, "--state-dir", str(folder)])
     return result.output
 
 

@@ -16,6 +16,8 @@ from ostiary.audit.record import Record
 from ostiary.calls.journal import Entry
 from ostiary.cli.examples import EXAMPLES
 from ostiary.cli.proxy import read_options
+from ostiary.store import custom_tools, server_requests
+from ostiary.store.custom_tools import Definition
 from ostiary.store.opening import open_store
 from ostiary.store.state import open_state
 from tests.cli.test_messages import ostiary
@@ -34,13 +36,17 @@ NOT_RUN = {
     ("run", "docker"),
     ("run",),
     ("demo",),
+    ("scan",),
     ("sandbox",),
     ("approvals", "init"),
     ("approvals", "resolve"),
     ("approvals", "watch"),
+    ("protect",),
+    ("unprotect",),
 }
 """The gates run until their client leaves, the demo has a test of its own, `sandbox` fetches packages,
-and the others ask a person, at a terminal. Their lines are only parsed."""
+`protect` changes the files of clients, `scan` wants walls, which not every machine has, and the others ask a
+person, at a terminal. Their lines are only parsed."""
 
 
 @cache
@@ -140,6 +146,12 @@ def furnished(tmp_path: Path) -> Path:
     call = "ev_01KB6Q2M8ZJ4W7T0X5RCN3HYED"
     store.commit([Entry(Record(id=call, ts=1, kind="denial", tool="fetch", decision="deny"))])
     store.close()
+    for new in (True, False):
+        definition = Definition(description="report", input_schema={"type": "object"})
+        custom_tools.save(store.state, "local", "report", definition, "1", at=1, new=new)
+    for number in range(4):
+        url = "https://tools.example.org/mcp"
+        server_requests.file(store.state, "local", f"Tools{number}", url, {}, "", at=1)
     done = ostiary("audit", "export", "--checkpoint", "-o", "checkpoint.json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     server = tmp_path / "server"

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from ostiary.cli.app import app
+from ostiary.cli.app import build
 from ostiary.sandbox.packages.opening import find_uv
 from tests.cli.test_messages import ostiary
 from tests.needs import missing
@@ -62,14 +62,14 @@ def settled(monkeypatch: pytest.MonkeyPatch) -> bytes:
 
 def test_what_is_locked_is_fetched_and_told(settled: bytes) -> None:
     with index_beside(settled) as url:
-        done = CliRunner().invoke(app, ["sandbox", "prepare", "--index-url", url, "--format", "json"])
+        done = CliRunner().invoke(build(), ["sandbox", "prepare", "--index-url", url, "--format", "json"])
     assert done.exit_code == 0, done.output
 
     told = json.loads(done.stdout)
     assert (told["v"], told["engine"], told["packages"]) == (1, "cpython", ["plain==1.0"])
     assert (Path(told["folder"]) / "plain.py").is_file()
 
-    again = CliRunner().invoke(app, ["sandbox", "prepare", "--index-url", "http://127.0.0.1:9/"])
+    again = CliRunner().invoke(build(), ["sandbox", "prepare", "--index-url", "http://127.0.0.1:9/"])
     assert "1 packages: " in again.stdout, again.output
 
 

@@ -1,4 +1,4 @@
-"""`ostiary proxy` is started again and again by clients, so it imports only what it needs."""
+"""What is started again and again imports only what it needs."""
 
 from __future__ import annotations
 
@@ -48,3 +48,29 @@ def test_a_json_policy_without_patterns_loads_neither_yaml_nor_re2(tmp_path: Pat
     loaded = modules_after(tmp_path, '{"version": "1", "default": "deny", "tools": {"echo": {}}}')
 
     assert loaded & {"yaml", "re2"} == set()
+
+
+def test_a_command_loads_none_of_the_others(tmp_path: Path) -> None:
+    told = tmp_path / "modules.json"
+    script = SCRIPT.replace('{name.partition(".")[0] for name in sys.modules}', "sys.modules")
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(told), "classify", "--help"],
+        capture_output=True, text=True, timeout=20, check=True, env=dict(os.environ),
+    )  # fmt: skip
+
+    loaded = set(json.loads(told.read_text()))
+    assert "Usage: ostiary classify" in done.stdout
+    assert "ostiary.cli.classify" in loaded
+    assert (
+        loaded & {f"ostiary.cli.{name}" for name in ("policy", "approvals", "pins", "doctor", "status")}
+        == set()
+    )
+
+
+def test_a_mistyped_command_is_told_the_near_one() -> None:
+    script = "import sys; from ostiary.cli.entry import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", script, "polcy"], capture_output=True, text=True, timeout=20, check=False
+    )
+
+    assert (done.returncode, "did you mean `policy`" in done.stderr) == (2, True)

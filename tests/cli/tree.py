@@ -7,7 +7,7 @@ from typing import Any
 
 import typer.main
 
-from ostiary.cli.app import app
+from ostiary.cli.app import build
 
 
 def tree() -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -15,7 +15,7 @@ def tree() -> Iterator[tuple[tuple[str, ...], Any]]:
 
     `Any`, because typer may carry a click of its own.
     """
-    pending: list[tuple[tuple[str, ...], Any]] = [((), typer.main.get_command(app))]
+    pending: list[tuple[tuple[str, ...], Any]] = [((), typer.main.get_command(build()))]
     while pending:
         words, command = pending.pop(0)
         yield words, command

@@ -52,7 +52,7 @@ async def count(to: int, context: Context) -> str:
     """Reports progress."""
     for number in range(1, to + 1):
         await context.report_progress(number, to, f"step {number}")
-        await anyio.sleep(0.05)  # a TypeScript client drops a report that it reads with the answer
+        await anyio.sleep(0.2)  # a TypeScript client drops reports that it reads with the answer
     return "counted"
 
 

@@ -71,6 +71,8 @@ def test_a_legacy_client_hears_of_an_edited_policy(
     try:
         with clients.connect(kind, target, changes=True) as connection:
             assert listed(connection) == {"echo"}
+            if server is not None:  # who has no stream yet when the policy changes is told nothing
+                world.wait_for("the stream", lambda: "new SSE stream for session" in server.told())
             write(policy, "echo", "get-sum")
 
             until_told_of(connection, "echo", "get-sum")

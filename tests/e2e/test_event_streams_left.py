@@ -103,7 +103,7 @@ def test_stream_that_is_still_read_delays_no_end(gate: world.Gate, kind, *, half
 
 
 def send_signal_and_wait(gate: world.Gate) -> int:
-    """Its exit status; fails when it has not ended after 5 seconds."""
+    """Its exit status; fails when it has not ended after 10 of its 30 seconds."""
     gate.process.send_signal(signal.SIGTERM)
-    world.wait_for("the end of the gate", gate.ended)
+    world.wait_for("the end of the gate", gate.ended, 10)
     return gate.process.returncode

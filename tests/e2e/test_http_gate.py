@@ -62,7 +62,7 @@ class Line:
 
     def __init__(self, gate: world.Gate) -> None:
         self._gate = gate
-        self._connection = http.client.HTTPConnection("127.0.0.1", gate.port, timeout=10)
+        self._connection = http.client.HTTPConnection("127.0.0.1", gate.port, timeout=20)
 
     def send(
         self,
@@ -348,7 +348,7 @@ def test_call_under_way_is_answered_while_the_gate_drains(
     world.wait_for("the intent", lambda: "trigger-long" in tail_of(gate))
     gate.process.send_signal(signal.SIGTERM)
     answer = client.driver.reply(asked)
-    status = gate.process.wait(timeout=6)  # the client's stream from the server is still open
+    status = gate.process.wait(timeout=9)  # of ten; the client's stream from the server is still open
     client.driver.reply(client.driver.begin("close", client.name))
 
     assert "completed" in text(answer)

@@ -64,12 +64,12 @@ def test_clients_speak_tls_with_the_gate_and_need_the_token_all_the_same(
     leaf = authority.leaf()
     options = ["--tls-cert", str(leaf.cert), "--tls-key", str(leaf.key)]
     gate = world.Gate(world.ALLOW_ALL, tmp_path, *options, upstream=world.MODERN)
-    curl = [str(needs_program("curl")), "--silent", "--show-error", "--max-time", "10", "--cacert"]
+    curl = [str(needs_program("curl")), "--silent", "--show-error", "--max-time", "20", "--cacert"]
 
     def post(*more: str) -> str:
         headers = [part for name, value in TYPES.items() for part in ("-H", f"{name}: {value}")]
         command = [*curl, str(authority.file), *headers, *more, "-d", json.dumps(HELLO), gate.http.url]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -94,7 +94,7 @@ def test_changed_certificate_is_taken_over_and_recorded(tmp_path: Path) -> None:
     first, second = authority.leaf("first"), authority.leaf("second")
     options = ["--tls-cert", str(first.cert), "--tls-key", str(first.key), "--unsafe-no-token"]
     gate = world.Gate(world.ALLOW_ALL, tmp_path, *options, upstream=world.MODERN)
-    line = http.client.HTTPSConnection("127.0.0.1", gate.port, timeout=10, context=authority.client())
+    line = http.client.HTTPSConnection("127.0.0.1", gate.port, timeout=20, context=authority.client())
     old = first.serial
 
     def healthy() -> bool:
@@ -232,7 +232,7 @@ def test_limits_of_the_command_line_are_in_force(tmp_path: Path) -> None:
     large = HELLO | {"params": HELLO["params"] | {"_meta": {"example.org/padding": "x" * 5_000_000}}}
 
     def status(body: Any, **headers: str) -> int:
-        line = http.client.HTTPConnection("127.0.0.1", gate.port, timeout=10)
+        line = http.client.HTTPConnection("127.0.0.1", gate.port, timeout=20)
         line.request("POST", "/mcp", json.dumps(body), TYPES | headers)
         found = line.getresponse().status
         line.close()
@@ -255,7 +255,7 @@ def test_gate_behind_a_balancer_knows_its_public_name_and_its_clients(tmp_path: 
     port = int(gate.told().partition("listens on   http://127.0.0.1:")[2].partition("/")[0])
 
     def status(host: str) -> int:
-        line = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        line = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
         line.request("POST", "/mcp", b"{}", TYPES | {"Host": host, "X-Forwarded-For": "203.0.113.7"})
         found = line.getresponse().status
         line.close()
@@ -275,7 +275,7 @@ def test_second_signal_ends_the_gate_at_once(tmp_path: Path) -> None:
         None, tmp_path, "--unsafe-no-token", "--limit", "drain=30s",
         upstream=f"http://127.0.0.1:{silent.getsockname()[1]}/",
     )  # fmt: skip
-    line = http.client.HTTPConnection("127.0.0.1", gate.port, timeout=10)
+    line = http.client.HTTPConnection("127.0.0.1", gate.port, timeout=20)
     line.request("POST", "/mcp", json.dumps(HELLO), TYPES)
     held, _ = silent.accept()
     gate.process.send_signal(signal.SIGTERM)
@@ -283,7 +283,7 @@ def test_second_signal_ends_the_gate_at_once(tmp_path: Path) -> None:
     assert not gate.ended()
     gate.process.send_signal(signal.SIGTERM)
 
-    assert gate.process.wait(timeout=3) == -signal.SIGTERM
+    assert gate.process.wait(timeout=10) == -signal.SIGTERM
     for sock in (held, silent, line):
         sock.close()
     assert world.ostiary("audit", "verify", state=gate.state).returncode == 0
@@ -295,7 +295,7 @@ def test_drain_ends_at_its_deadline_and_the_exit_status_is_0(tmp_path: Path) -> 
         None, tmp_path, "--unsafe-no-token", "--limit", "drain=200ms",
         upstream=f"http://127.0.0.1:{silent.getsockname()[1]}/",
     )  # fmt: skip
-    line = http.client.HTTPConnection("127.0.0.1", gate.port, timeout=10)
+    line = http.client.HTTPConnection("127.0.0.1", gate.port, timeout=20)
     line.request("POST", "/mcp", json.dumps(HELLO), TYPES)
     held, _ = silent.accept()
 

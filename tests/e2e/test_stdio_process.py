@@ -43,10 +43,13 @@ ECHO = "for request in requests(): answer(request, content=[])\n"
 class Proxied:
     """A gate on stdio with an allow-all policy, spoken to line by line."""
 
-    def __init__(self, folder: Path, command: Sequence[str], *options: str) -> None:
+    def __init__(
+        self, folder: Path, command: Sequence[str], *options: str, program: Sequence[str] = world.OSTIARY
+    ) -> None:
         self.state = world.state_folder(folder)
+        line = world.proxy(world.ALLOW_ALL, self.state, *options, upstream=command)
         self.process = subprocess.Popen(
-            world.proxy(world.ALLOW_ALL, self.state, *options, upstream=command),
+            [*program, *line[len(world.OSTIARY) :]],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -85,8 +88,18 @@ def test_exit_status_and_standard_error_are_those_of_the_child(tmp_path: Path) -
     assert "Traceback" not in errors
 
 
+PATIENT = """
+from ostiary.cli.entry import main
+from ostiary.proxy.stdio import upstream
+from ostiary.proxy.stdio.child import Grace
+upstream.Grace = lambda: Grace(eof=10.0)
+main()
+"""
+"""A gate whose server has ten seconds to end by itself: a busy machine needs more than one of them."""
+
+
 def test_end_of_input_ends_a_published_server_cleanly(clients: Drivers, tmp_path: Path) -> None:
-    proxied = Proxied(tmp_path, world.published("time"))
+    proxied = Proxied(tmp_path, world.published("time"), program=[sys.executable, "-c", PATIENT])
     proxied.say(
         {
             "id": 1,
@@ -105,7 +118,7 @@ def test_end_of_input_ends_a_published_server_cleanly(clients: Drivers, tmp_path
     status, _, errors = proxied.end()
 
     assert status == 0, errors
-    assert not any(world.is_alive(pid) for pid in pids)
+    world.wait_for("the end of all", lambda: not any(map(world.is_alive, pids)))
     assert world.ostiary("audit", "verify", state=proxied.state).returncode == 0
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import secrets
 import select
 import signal
 import socket
@@ -11,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from tests.e2e.driver import FOREIGN, Http, Sse, Stdio
@@ -18,6 +21,8 @@ from tests.needs import ROOT, needs_environment, needs_npm_program, needs_progra
 
 OSTIARY = [str(Path(sys.executable).parent / "ostiary")]
 ALLOW_ALL = ROOT / "examples/allow-all.json"
+FIRST_PORT = 10_000
+"""Below it are ports that services of this machine may have."""
 
 GIT_ENVIRONMENT = {
     "GIT_AUTHOR_NAME": "Ada",
@@ -60,6 +65,27 @@ def wait_for(what: str, ready: Callable[[], bool], within: float = 5.0) -> None:
     while not ready():
         assert time.monotonic() < deadline, f"{what} did not happen within {within} s"
         time.sleep(0.02)
+
+
+class Clock:
+    """Seconds, without those in which one of these processes was ready and the machine ran others.
+
+    For what has to happen within a time: nothing is quicker than the processor that it is given.
+    """
+
+    def __init__(self, *pids: int) -> None:
+        self._pids = pids
+
+    def now(self) -> float:
+        return time.monotonic() - sum(map(held_up, self._pids))
+
+
+def held_up(pid: int) -> float:
+    """For how many seconds the main thread of a process has waited for a processor, as far as is known."""
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+    except FileNotFoundError:
+        return 0.0
 
 
 def state_folder(folder: Path) -> Path:
@@ -181,9 +207,13 @@ def modern_over_http(log: Path) -> HttpServer:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """One below those that the kernel hands out, so that nobody else is given it until it is used."""
+    handed_out = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    room = handed_out - FIRST_PORT  # not every machine leaves some
+    while True:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", FIRST_PORT + secrets.randbelow(room) if room > 0 else 0))
+            return probe.getsockname()[1]
 
 
 def accepts(port: int) -> bool:
@@ -209,21 +239,27 @@ def gated(
     return Stdio(command, folder / "gate.log", env or {})
 
 
+def _git(repository: Path, *arguments: str) -> None:
+    subprocess.run(
+        [str(needs_program("git")), *arguments],
+        cwd=repository,
+        env=environment(GIT_ENVIRONMENT),
+        check=True,
+        capture_output=True,
+    )
+
+
+def commit_all(repository: Path, message: str) -> None:
+    """One more commit, of everything that is there."""
+    _git(repository, "add", "-A")
+    _git(repository, "commit", "-q", "-m", message)
+
+
 def make_repository(folder: Path) -> Path:
     """A git repository with two commits, one staged and one unstaged change."""
-    git = str(needs_program("git"))
     repository = folder / "repository"
     repository.mkdir()
-
-    def run(*arguments: str) -> None:
-        subprocess.run(
-            [git, *arguments],
-            cwd=repository,
-            env=environment(GIT_ENVIRONMENT),
-            check=True,
-            capture_output=True,
-        )
-
+    run = partial(_git, repository)
     run("init", "-q", "-b", "main")
     for number, content in enumerate(("one\n", "one\ntwo\n")):
         (repository / "a.txt").write_text(content)
@@ -262,8 +298,19 @@ def children_of(pid: int) -> list[int]:
     return found
 
 
-def read_line(stream: int, within: float = 10.0) -> bytes:
-    """One line from a pipe, byte by byte, so that nothing of the next is taken."""
+def command_of(pid: int) -> str:
+    """The command line of a process; empty when it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def read_line(stream: int, within: float = 20.0) -> bytes:
+    """One line from a pipe, byte by byte, so that nothing of the next is taken.
+
+    Before the first one a gate and the server behind it have to start.
+    """
     line = b""
     while not line.endswith(b"\n"):
         ready, _, _ = select.select([stream], [], [], within)

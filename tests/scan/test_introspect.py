@@ -406,8 +406,8 @@ def test_a_child_that_never_answers_is_given_up_and_ended(
 
     async def main() -> None:
         with pytest.raises(UpstreamFault) as caught:
-            await on_a_pipe("silent", pids, Manner(seconds=1))
-        assert "initialize: the server did not answer within 1 seconds" in caught.value.message
+            await on_a_pipe("silent", pids, Manner(seconds=3))
+        assert "initialize: the server did not answer within 3 seconds" in caught.value.message
         assert "--timeout" in (caught.value.hint or "")
 
     within(main, 10)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
+from collections.abc import Iterable
 from difflib import get_close_matches
 from importlib.metadata import version as package_version
 from typing import Annotated, Protocol, cast
@@ -11,81 +13,13 @@ from typing import Annotated, Protocol, cast
 import typer
 import typer.main
 
-from ostiary.cli import approvals, audit, demo, doctor, pins, policy, sandbox, scan_tools, status, stop
-from ostiary.cli.completion import ProxyCommand, RunCommand
 from ostiary.cli.examples import teach
-from ostiary.cli.proxy import main as run_proxy
+from ostiary.cli.parts import PARTS
 from ostiary.cli.proxy import report
-from ostiary.cli.run import COMMANDS
-from ostiary.cli.run import main as run_builtin
-from ostiary.cli.server_command import ServerCommand
-from ostiary.cli.target import BeforeACommand
 from ostiary.errors import CallerFault, OstiaryError
 
-app = typer.Typer(
-    name="ostiary",
-    no_args_is_help=True,
-    add_completion=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # plain text: it can be piped, and `ostiary[demo]` is not taken for markup
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.add_typer(policy.app, name="policy")
-app.add_typer(audit.app, name="audit")
-app.add_typer(approvals.app, name="approvals")
-app.add_typer(stop.app, name="stop")
-app.add_typer(pins.app, name="pins")
-servers = typer.Typer(no_args_is_help=True, help="Run a server that comes with Ostiary, behind a gate.")
-app.add_typer(servers, name="run")
-app.add_typer(sandbox.app, name="sandbox")
 READER_GONE = 141
 """Exit status when whoever reads our output went away: what a shell shows for SIGPIPE."""
-
-
-@app.command(
-    "proxy",
-    cls=ProxyCommand,
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
-    add_help_option=False,
-)
-def proxy(context: typer.Context) -> None:
-    """Put one policy in front of one MCP server, over stdio or HTTP."""
-    raise typer.Exit(run_proxy(context.args))
-
-
-def _add_server(server: ServerCommand) -> None:
-    """Its options are read by argparse, where it starts quickly; here they are only listed."""
-
-    def run_server(context: typer.Context) -> None:
-        raise typer.Exit(run_builtin([server.name, *context.args]))
-
-    servers.command(
-        server.name,
-        cls=RunCommand,
-        context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
-        add_help_option=False,
-        help=server.description,
-    )(run_server)
-
-
-for _one in COMMANDS.values():
-    _add_server(_one)
-
-
-@servers.callback()
-def run() -> None:
-    """Run a server that comes with Ostiary, behind a gate of its own.
-
-    Exit status: 0 when it was stopped, 2 when it could not run.
-    """
-
-
-app.command("demo", short_help="Watch one policy allow, refuse and limit real calls.")(demo.demo)
-app.command(
-    "scan-tools", cls=BeforeACommand, short_help="Write a first policy for a server that denies every tool."
-)(scan_tools.scan_tools)
-app.command("doctor", short_help="Say what this machine offers to isolate code.")(doctor.doctor)
-app.command("status", short_help="Show the running gates and what they decided lately.")(status.status)
 
 
 def _print_version(wanted: bool) -> None:
@@ -100,7 +34,6 @@ VersionOption = Annotated[
 ]
 
 
-@app.callback()
 def ostiary(version: VersionOption = False) -> None:
     """A policy gateway for MCP: every call is decided, limited and recorded before it is forwarded.
 
@@ -108,7 +41,36 @@ def ostiary(version: VersionOption = False) -> None:
     """
 
 
-teach(app)
+def build(*words: str) -> typer.Typer:
+    """The command tree; with `words` of a command line, only as much of it as they need."""
+    app = typer.Typer(
+        name="ostiary",
+        no_args_is_help=True,
+        add_completion=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,  # plain text: it can be piped, and `ostiary[demo]` is no markup
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(ostiary)
+    for name in _wanted(words):
+        PARTS[name](app)
+    teach(app)
+    return app
+
+
+def _wanted(words: tuple[str, ...]) -> Iterable[str]:
+    """The parts that a command line is about: all, where it does not say."""
+    if words == ("--version",):
+        return ()
+    return words[:1] if words and words[0] in PARTS else PARTS
+
+
+def _typed() -> list[str]:
+    """The command line; where a shell asks what could come next, its whole words so far."""
+    if "_OSTIARY_COMPLETE" not in os.environ:
+        return sys.argv[1:]
+    line = os.environ.get("_TYPER_COMPLETE_ARGS") or os.environ.get("COMP_WORDS", "")
+    return re.split(r"\s+", line)[1:-1]
 
 
 class _UsageError(Protocol):
@@ -122,7 +84,7 @@ _USAGE_ERROR = cast("type[Exception]", typer.BadParameter.__mro__[1])
 def main() -> None:
     """Run a command; 2 with a sentence on standard error when it could not run."""
     try:
-        status = typer.main.get_command(app).main(prog_name="ostiary", standalone_mode=False)
+        status = typer.main.get_command(build(*_typed())).main(prog_name="ostiary", standalone_mode=False)
     except OstiaryError as error:
         report(error)
         sys.exit(2)

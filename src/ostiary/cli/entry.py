@@ -1,7 +1,7 @@
 """Where the `ostiary` command starts.
 
-`proxy` and `run` are what MCP clients start again and again, so they take a short way in that
-imports no command framework; every other command goes through `cli.app`.
+`proxy`, `run` and `hook run` are what MCP clients start again and again, so they take a short way in
+that imports no command framework; every other command goes through `cli.app`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,12 @@ def main() -> None:
         from ostiary.cli.run import main as run
 
         sys.exit(run(arguments[1:]))
+    if arguments[:2] == ["hook", "run"] and not {"--help", "-h"} & set(arguments):
+        from ostiary.cli.hook_run import bound
+        from ostiary.cli.hook_run import main as hook
+
+        bound()
+        sys.exit(hook(arguments[2:]))
     from ostiary.cli.app import main as everything
 
     everything()

@@ -94,14 +94,59 @@ EXAMPLES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = MappingProxyType(
             ("what the server offers now", "ostiary pins diff --server web -- ./server"),
         ),
         "pins accept": (("one tool as it is now", "ostiary pins accept fetch --server web -- ./server"),),
+        "code tools list": (("what clients have stored", "ostiary code tools list"),),
+        "code tools show": (
+            ("the newest version, with its code", "ostiary code tools show report"),
+            ("an older one", "ostiary code tools show report --version 2"),
+        ),
+        "code tools remove": (("one tool, whoever made it", "ostiary code tools remove report"),),
+        "code servers requests": (
+            ("what waits for you", "ostiary code servers requests"),
+            ("what was said to all of them", "ostiary code servers requests --all"),
+        ),
+        "code servers approve": (("connect it", "ostiary code servers approve 3"),),
+        "code servers reject": (("refuse it, and say why", "ostiary code servers reject 3 --note no"),),
         "sandbox prepare": (
             ("fetch what runs may import", "ostiary sandbox prepare"),
             ("for another Python", "ostiary sandbox prepare --python /usr/bin/python3.12"),
+        ),
+        "scan": (
+            ("the servers of a project, as a page", "ostiary scan --config .mcp.json -o report.html"),
+            ("one server, and a policy for it", "ostiary scan --policy-out policy.json -- ./server"),
+            ("for a build", "ostiary scan --config .mcp.json --fail-on high -o scan.sarif"),
         ),
         "scan-tools": (
             ("print a first policy", "ostiary scan-tools -- ./server"),
             ("write one", "ostiary scan-tools -o first.yaml -- ./server"),
         ),
+        "classify": (
+            ("for a person", "ostiary classify --input tools.json"),
+            ("for a script", "ostiary classify --input tools.json --format json"),
+        ),
+        "stack": (
+            ("what is configured here", "ostiary stack"),
+            ("for a script", "ostiary stack --json"),
+        ),
+        "protect": (
+            ("see what would be done", "ostiary protect cursor --dry-run"),
+            ("every server of a client, by one policy", "ostiary protect claude-code -p policy.json"),
+            ("a file of this repository", "ostiary protect vs-code --config .vscode/mcp.json"),
+        ),
+        "unprotect": (("undo it", "ostiary unprotect cursor"),),
+        "precheck": (
+            ("by its name", "ostiary precheck mcp-server-time"),
+            (
+                "as a client would start it, with rules for what needs one",
+                "ostiary precheck --rules -- npx -y @modelcontextprotocol/server-filesystem",
+            ),
+            ("for a script", "ostiary precheck https://mcp.example.org/mcp --json"),
+        ),
+        "hook install": (
+            ("for yourself", "ostiary hook install"),
+            ("only for this folder", "ostiary hook install --project"),
+        ),
+        "hook remove": (("take it out again", "ostiary hook remove"),),
+        "hook run": (("what it says to an event on standard input", "ostiary hook run"),),
         "audit tail": (
             ("what was decided last", "ostiary audit tail"),
             ("what is refused, as it happens", "ostiary audit tail --follow --decision deny"),

@@ -78,7 +78,7 @@ def run(page: Page, environment: Mapping[str, str]) -> None:
         try:
             page.refresh()
             _loop(page, screen, keyboard, wake)
-        except (Leave, KeyboardInterrupt):
+        except Leave:
             return
 
 
@@ -143,7 +143,10 @@ def _loop(page: Page, screen: _Screen, keyboard: int, wake: int) -> NoReturn:
     screen.show(page)
     while True:
         ready, _, _ = select.select([keyboard, wake], [], [], max(0.0, due - time.monotonic()))
-        if wake in ready and signal.SIGTSTP in os.read(wake, READ_BYTES):
+        told = os.read(wake, READ_BYTES) if wake in ready else b""
+        if signal.SIGINT in told:
+            raise Leave
+        if signal.SIGTSTP in told:
             _suspend(screen)
         pressed = _read_keys(keyboard) if keyboard in ready else []
         for key in pressed:
@@ -193,7 +196,9 @@ def _signals() -> Generator[int, None, None]:
     os.set_blocking(reading, False)
     os.set_blocking(writing, False)
     before_wake = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
-    handlers: dict[int, Any] = {signal.SIGWINCH: _noted, signal.SIGTSTP: _noted, signal.SIGCONT: _noted}
+    # As an exception, Ctrl-C would be lost where it comes while an object is let go of.
+    waking = (signal.SIGINT, signal.SIGWINCH, signal.SIGTSTP, signal.SIGCONT)
+    handlers: dict[int, Any] = dict.fromkeys(waking, _noted)
     handlers |= {signal.SIGTERM: _ended, signal.SIGHUP: _ended}
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:

@@ -76,7 +76,7 @@ _OPTIONS: tuple[Option, ...] = (
         {
             "metavar": "'K: VAR'",
             "action": "append",
-            "help": "the same, with its value in an environment variable",
+            "help": "the same, with its value in a variable; 'K: Bearer VAR' puts a word before",
         },
     ),
     (

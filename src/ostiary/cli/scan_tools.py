@@ -23,6 +23,7 @@ from ostiary.cli.target import (
     era_of,
     read_target,
 )
+from ostiary.cli.written import write_file
 from ostiary.errors import CallerFault, GatewayFault
 from ostiary.policy.definition import Catalogue
 from ostiary.policy.load import load_text
@@ -81,7 +82,7 @@ def scan_tools(
     if output is None:
         typer.echo(text, nl=False)
         return
-    _write(output, text, force=force)
+    write_file(output, text.encode(), force=force)
     _, left = usable(found.tools)
     for name in left:
         typer.echo(
@@ -119,19 +120,3 @@ def _check_denied(text: str, found: Introspection) -> None:
         question = Question(tool=tool.name, arguments={}, grant="local", server="local", catalogue=catalogue)
         if decide(compiled, question).effect == "allow":
             raise GatewayFault(f"the first policy would allow {named(tool.name)}")
-
-
-def _write(path: Path, text: str, *, force: bool) -> None:
-    """Write the file whole; one that is there is only written over where that was asked for."""
-    try:
-        if not force:
-            with path.open("x", encoding="utf-8") as file:
-                file.write(text)
-            return
-        draft = path.with_name(f".{path.name}.{os.getpid()}")
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(path)
-    except FileExistsError:
-        raise CallerFault(f"`{path}` is there already", hint="-f writes over it") from None
-    except OSError as error:
-        raise CallerFault(f"cannot write `{path}`: {(error.strerror or 'failed').lower()}") from error

@@ -58,7 +58,7 @@ def on(
     """
     scope = _scope(grant, server, everything=everything)
     state = open_state(locate(state_dir, os.environ))
-    who = f"user:{_who()}"
+    who = f"user:{who_runs()}"
     as_owner(state)
     before, now = switch(state, "on", scope, who=who, reason=cleaned(reason), mint=_mint)
     if warning := _unknown(state, scope):
@@ -69,7 +69,7 @@ def on(
     elif before is None:
         typer.echo(f"stopped {scope} (stop {now.number})")
     else:
-        typer.echo(f"{scope} is stopped since {_time(now.at)} by {now.who} (stop {now.number})")
+        typer.echo(f"{scope} is stopped since {iso_time(now.at)} by {now.who} (stop {now.number})")
 
 
 @app.command("off", short_help="Lift the stop of a grant, a server or everything.")
@@ -92,7 +92,7 @@ def off(
     scope = _scope(grant, server, everything=everything)
     state = existing_state(state_dir)
     approver = authorise_lift(state, lambda: unlocked(key or private_path(state), passphrase_file))
-    who = approver or f"user:{_who()}"
+    who = approver or f"user:{who_runs()}"
     as_owner(state)
     before, _ = switch(state, "off", scope, who=who, reason=cleaned(reason), mint=_mint)
     left = stops_of(state)
@@ -120,7 +120,7 @@ def list_(state_dir: StateOption = None, format_: FormatOption = Format.text) ->
     else:
         table = Table("stop", "of", "since", "by", "reason", box=None, pad_edge=False)
         for stop in stops:
-            shown = (str(stop.scope), _time(stop.at), stop.who, stop.reason)
+            shown = (str(stop.scope), iso_time(stop.at), stop.who, stop.reason)
             table.add_row(str(stop.number), *(printable(text) for text in shown))
         Console(highlight=False, markup=False, soft_wrap=True).print(table)
     raise typer.Exit(1 if stops else 0)
@@ -135,7 +135,7 @@ def cleaned(reason: str) -> str:
 def lines_of(stops: tuple[Stop, ...]) -> list[str]:
     """The stops in force, one line each, for `status`."""
     return [
-        f"stop {stop.number} of {stop.scope} since {_time(stop.at)} by {stop.who}"
+        f"stop {stop.number} of {stop.scope} since {iso_time(stop.at)} by {stop.who}"
         + (f": {stop.reason}" if stop.reason else "")
         for stop in stops
     ]
@@ -148,7 +148,7 @@ def documents_of(stops: tuple[Stop, ...]) -> list[dict[str, object]]:
             "stop": stop.number,
             "kind": stop.scope.kind,
             "name": stop.scope.name,
-            "since": _time(stop.at),
+            "since": iso_time(stop.at),
             "by": stop.who,
             "reason": stop.reason,
         }
@@ -204,7 +204,7 @@ def _rest(stops: tuple[Stop, ...]) -> str:
     return f"; still stopped: {', '.join(str(stop.scope) for stop in stops)}" if stops else ""
 
 
-def _who() -> str:
+def who_runs() -> str:
     """The user of the operating system."""
     try:
         return pwd.getpwuid(os.geteuid()).pw_name
@@ -216,5 +216,6 @@ def _mint(clock: Callable[[], int]) -> str:
     return Mint(clock)()
 
 
-def _time(at: int) -> str:
+def iso_time(at: int) -> str:
+    """Microseconds since 1970 as people and programs read it."""
     return datetime.fromtimestamp(at / 1_000_000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

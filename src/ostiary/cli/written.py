@@ -33,6 +33,28 @@ def read_source(name: str) -> bytes:
         raise CallerFault(f"cannot read `{name}`: {(error.strerror or 'failed').lower()}") from error
 
 
+def check_free(path: Path, *, force: bool) -> None:
+    """Raise CallerFault where `path` could not be written, before long work is done for it."""
+    if not path.parent.is_dir():
+        raise CallerFault(f"cannot write `{path}`: there is no folder `{path.parent}`")
+    if path.exists() and not force:
+        raise CallerFault(f"`{path}` is there already", hint="-f writes over it")
+
+
+def write_file(path: Path, content: bytes, *, force: bool) -> None:
+    """Write a file whole; one that is there is only written over with `force`. Raises CallerFault."""
+    if force:
+        replace_file(path, content)
+        return
+    try:
+        with path.open("xb") as file:
+            file.write(content)
+    except FileExistsError:
+        raise CallerFault(f"`{path}` is there already", hint="-f writes over it") from None
+    except OSError as error:
+        raise CallerFault(f"cannot write `{path}`: {(error.strerror or 'failed').lower()}") from error
+
+
 def replace_file(path: Path, content: bytes) -> None:
     """Put `content` in place of a file at once, or make it; whoever reads sees one or the other whole.
 

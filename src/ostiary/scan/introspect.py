@@ -8,7 +8,7 @@ All that comes back is hostile: every page is read strictly, and pages, bytes an
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Final, Literal, TypeVar, cast
 
 import msgspec
@@ -18,9 +18,10 @@ from ostiary.policy.definition import ToolDefinition
 from ostiary.proxy.exchange import Header, Upstream
 from ostiary.registry.change import printable
 from ostiary.registry.fingerprint import definition
+from ostiary.scan.listed import LISTS, Listed, listed
 from ostiary.scan.talk import MAX_BYTES, MAX_NAME, Answer, Talk
 from ostiary.wire.era import MODERN_VERSIONS, UNSUPPORTED_VERSION
-from ostiary.wire.lists import ListPage, read_page
+from ostiary.wire.lists import ListPage, read_list
 from ostiary.wire.message import as_object
 from ostiary.wire.revisions import LEGACY_VERSIONS, PROTOCOL_VERSION
 
@@ -31,6 +32,9 @@ MAX_TOOLS: Final = 10_000
 SECONDS: Final = 60.0
 PROBE: Final = 10.0
 """Seconds that a server has to show that it knows `server/discover`; a legacy one may stay silent."""
+
+SPARED: Final = 0.5
+"""Seconds that the lists beside the tools leave of the whole time, so that the tools are not lost."""
 
 METHOD_NOT_FOUND: Final = -32601
 SERVER_INFO: Final = "io.modelcontextprotocol/serverInfo"
@@ -46,7 +50,9 @@ class ServerInfo(msgspec.Struct, frozen=True):
 class Introspection(msgspec.Struct, frozen=True):
     """What a server said of itself: who it is, how it speaks, and its tools in their order.
 
-    `ambiguous` names stand in the list in two versions; the first one is in `tools`.
+    `ambiguous` names stand in the list in two versions; the first one is in `tools`. `instructions`
+    and the lists after it are only asked for by `Manner.everything`, where the server says that it has
+    such; `troubles` says which of them could not be had, printable.
     """
 
     server: ServerInfo
@@ -54,15 +60,24 @@ class Introspection(msgspec.Struct, frozen=True):
     revision: str
     tools: tuple[ToolDefinition, ...]
     ambiguous: tuple[str, ...] = ()
+    instructions: str = ""
+    resources: tuple[Listed, ...] = ()
+    templates: tuple[Listed, ...] = ()
+    prompts: tuple[Listed, ...] = ()
+    troubles: tuple[str, ...] = ()
 
 
 class Manner(msgspec.Struct, frozen=True):
-    """How to ask. `seconds` are for all of it; `version` is our own. `era` None tries both."""
+    """How to ask. `seconds` are for all of it; `version` is our own. `era` None tries both.
+
+    `everything` asks for more than the tools: see `Introspection`.
+    """
 
     headers: tuple[Header, ...] = ()
     version: str = ""
     era: Era | None = None
     seconds: float = SECONDS
+    everything: bool = False
 
 
 class Way(msgspec.Struct, frozen=True):
@@ -152,9 +167,7 @@ class _Asking:
         if result is None or revision not in _texts(result.get("supportedVersions")):
             talk.version = ""
             return None
-        meta_of = as_object(result.get("_meta")) or {}
-        about = as_object(result.get("serverInfo")) or as_object(meta_of.get(SERVER_INFO)) or {}
-        return await self._listed("modern", revision, about, meta)
+        return await self._listed("modern", revision, result, meta)
 
     async def legacy(self) -> Introspection:
         """By the handshake, with the newest revision first; an older one only where that is refused."""
@@ -164,8 +177,7 @@ class _Asking:
             result = await self._initialized()
             talk.version = cast("str", result["protocolVersion"])
             await talk.tell("notifications/initialized", self._left())
-            about = as_object(result.get("serverInfo")) or {}
-            return await self._listed("legacy", talk.version, about, None)
+            return await self._listed("legacy", talk.version, result, None)
         finally:
             await talk.leave()
 
@@ -198,52 +210,94 @@ class _Asking:
     async def _listed(
         self, era: Era, revision: str, about: Mapping[str, object], meta: Mapping[str, object] | None
     ) -> Introspection:
-        """All pages of the tool list."""
+        """All pages of the tool list, and where it is wanted of the others; `about` is the answer before."""
         by_name: dict[str, ToolDefinition] = {}
         ambiguous: dict[str, None] = {}
+        async for name, raw, value in self._entries("tools/list", "tools", "name", meta):
+            tool = definition(name, raw, value)
+            if by_name.setdefault(name, tool).digest != tool.digest:
+                ambiguous[name] = None
+        found = Introspection(_info(about), era, revision, tuple(by_name.values()), tuple(ambiguous))
+        return await self._everything(found, about, meta) if self._manner.everything else found
+
+    async def _everything(
+        self, found: Introspection, about: Mapping[str, object], meta: Mapping[str, object] | None
+    ) -> Introspection:
+        """The same with the instructions and the further lists. What goes wrong here loses nothing else."""
+        capabilities = as_object(about.get("capabilities")) or {}
+        wanted = [one for one in LISTS if as_object(capabilities.get(one.capability)) is not None]
+        lists: dict[str, tuple[Listed, ...]] = {}
+        troubles: list[str] = []
+        for number, one in enumerate(wanted):
+            entries: list[Listed] = []
+            loop = asyncio.get_running_loop()
+            share = (self._deadline - SPARED - loop.time()) / (len(wanted) - number)
+            self._stage = one.method
+            try:
+                async with asyncio.timeout(share):
+                    async for _, raw, value in self._entries(one.method, one.key, one.by, meta):
+                        entries.append(listed(one, raw, value))
+            except TimeoutError:
+                troubles.append(f"{self._stage}: the server did not answer in time")
+            except UpstreamFault as error:
+                troubles.append(printable(error.message))
+            lists[one.field] = tuple(entries)
+        said = about.get("instructions")
+        return msgspec.structs.replace(
+            found,
+            instructions=said if isinstance(said, str) else "",
+            troubles=tuple(troubles),
+            **lists,
+        )
+
+    async def _entries(
+        self, method: str, key: str, by: str, meta: Mapping[str, object] | None
+    ) -> AsyncGenerator[tuple[str, bytes, Mapping[str, object]]]:
+        """Every entry of every page of a list, in order."""
         cursor: str | None = None
         seen: set[str] = set()
+        entries = 0
         for number in range(1, MAX_PAGES + 1):
-            self._stage = f"tools/list, page {number}"
-            page = await self._page(cursor, meta)
-            for name, raw, value in page.tools:
-                tool = definition(name, raw, value)
-                if by_name.setdefault(name, tool).digest != tool.digest:
-                    ambiguous[name] = None
-            self._check_size(len(by_name))
+            self._stage = f"{method}, page {number}"
+            page = await self._page(method, key, by, cursor, meta)
+            entries += len(page.tools)
+            self._check_size(entries, key)
+            for entry in page.tools:
+                yield entry
             cursor = page.next_cursor
             if not cursor:
-                server = ServerInfo(_text(about.get("name")), _text(about.get("version")))
-                return Introspection(server, era, revision, tuple(by_name.values()), tuple(ambiguous))
+                return
             if cursor in seen:
                 raise UpstreamFault(
                     f"{self._stage}: the server leads back to a page that was read", written=True
                 )
             seen.add(cursor)
-        raise UpstreamFault(f"tools/list: the list has more than {MAX_PAGES} pages", written=True)
+        raise UpstreamFault(f"{method}: the list has more than {MAX_PAGES} pages", written=True)
 
-    async def _page(self, cursor: str | None, meta: Mapping[str, object] | None) -> ListPage:
+    async def _page(
+        self, method: str, key: str, by: str, cursor: str | None, meta: Mapping[str, object] | None
+    ) -> ListPage:
         params: dict[str, object] = {} if cursor is None else {"cursor": cursor}
         if meta is not None:
             params["_meta"] = meta
-        answer = await self._ask("tools/list", params, self._left())
+        answer = await self._ask(method, params, self._left())
         if answer.message is None or answer.result is None:
             error = answer.error or {}
             if cursor is None and error.get("code") == METHOD_NOT_FOUND:
-                return ListPage(())  # a server without tools
+                return ListPage(())  # a server without such
             raise self._fault(answer)
-        page = read_page(answer.message)
+        page = read_list(answer.message, key, by)
         if isinstance(page, str):
             raise UpstreamFault(f"{self._stage}: {page}", written=True)
         return page
 
-    def _check_size(self, tools: int) -> None:
+    def _check_size(self, entries: int, key: str) -> None:
         if self._talk.received > MAX_BYTES:
             raise UpstreamFault(
                 f"{self._stage}: the pages have over {MAX_BYTES} bytes together", written=True
             )
-        if tools > MAX_TOOLS:
-            raise UpstreamFault(f"{self._stage}: the list has more than {MAX_TOOLS} tools", written=True)
+        if entries > MAX_TOOLS:
+            raise UpstreamFault(f"{self._stage}: the list has more than {MAX_TOOLS} {key}", written=True)
 
     async def _ask(self, method: str, params: Mapping[str, object], seconds: float) -> Answer:
         named_too = [(b"mcp-method", method.encode())] if self._talk.version in MODERN_VERSIONS else []
@@ -262,6 +316,13 @@ class _Asking:
         code, said = error.get("code"), printable(str(error.get("message", ""))[:MAX_NAME])
         shown = f" {code}" if isinstance(code, int) else ""
         return UpstreamFault(f"{self._stage}: the server answered with error{shown}: {said}", written=True)
+
+
+def _info(about: Mapping[str, object]) -> ServerInfo:
+    """Who a server says that it is, by the handshake or the discovery."""
+    meta = as_object(about.get("_meta")) or {}
+    info = as_object(about.get("serverInfo")) or as_object(meta.get(SERVER_INFO)) or {}
+    return ServerInfo(_text(info.get("name")), _text(info.get("version")))
 
 
 def _offered(answer: Answer) -> list[str] | None:

@@ -1,0 +1,173 @@
+"""What is to be said of the servers that were asked: their tools classified, graded and counted. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from ostiary.registry.classification import (
+    Category,
+    Classification,
+    Described,
+    Finding,
+    Grade,
+    Sensitivity,
+    Severity,
+)
+from ostiary.registry.classify import described, grade
+from ostiary.registry.fingerprint import canonical
+from ostiary.registry.judged import judged
+from ostiary.registry.poisoning import findings
+from ostiary.scan.concealed import concealed, masks_of
+from ostiary.scan.scanned import Scanned
+
+BYTES_PER_TOKEN: Final = 4
+"""What a token of English text and JSON comes to, roughly; no two models cut a text alike."""
+
+
+class Examined(msgspec.Struct, frozen=True, kw_only=True):
+    """One server. `name` is how it is told from the others of its scan.
+
+    `tools` and `judged` belong together, in the server's own order. `grade` is None where the
+    server could not be asked. `findings` are what works on its reader in the texts beside its tools, as in
+    `instructions` or `prompts[0].description`: a model is given those as well.
+    `tokens` is the sum of `tokens_of` its tools: what every
+    conversation pays for having the server, as an estimate.
+    """
+
+    name: str
+    scanned: Scanned
+    tools: tuple[Described, ...] = ()
+    judged: tuple[Classification, ...] = ()
+    grade: Grade | None = None
+    tokens: int = 0
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def ambiguous(self) -> tuple[str, ...]:
+        """The names that stand in the server's list twice, with two definitions."""
+        return self.scanned.found.ambiguous if self.scanned.found else ()
+
+
+def examine(scanned: Sequence[Scanned]) -> tuple[Examined, ...]:
+    """One for each server, in order.
+
+    The tools of all servers of one client are judged together, because its agent sees them
+    together: one server may take the name of another's tool, or give orders about it.
+    """
+    names = _names(scanned)
+    tools = [_tools(one, name) for one, name in zip(scanned, names, strict=True)]
+    together: dict[str, list[int]] = {}
+    for index, one in enumerate(scanned):
+        together.setdefault(one.target.client, []).append(index)
+    known: dict[int, tuple[Classification, ...]] = {}
+    for indices in together.values():
+        results = iter(judged([tool for index in indices for tool in tools[index]]))
+        for index in indices:
+            known[index] = tuple(next(results) for _ in tools[index])
+    told = [_told(one) for one in scanned]
+    return tuple(
+        _shown(
+            Examined(
+                name=name,
+                scanned=one,
+                tools=tools[index],
+                judged=known[index],
+                grade=_grade(name, known[index], told[index]) if one.found is not None else None,
+                tokens=sum(map(tokens_of, tools[index])),
+                findings=told[index],
+            )
+        )
+        for index, (one, name) in enumerate(zip(scanned, names, strict=True))
+    )
+
+
+def _shown(one: Examined) -> Examined:
+    """Without what its configuration gives the server as a secret, and the server may say back."""
+    masks = masks_of(one.scanned.target)
+    if not masks.forms:
+        return one
+    return msgspec.structs.replace(
+        one,
+        scanned=msgspec.structs.replace(one.scanned, found=concealed(one.scanned.found, masks)),
+        tools=concealed(one.tools, masks),
+        judged=concealed(one.judged, masks),
+        findings=concealed(one.findings, masks),
+    )
+
+
+def _told(one: Scanned) -> tuple[Finding, ...]:
+    """What works on its reader in what a server says beside its tools."""
+    if one.found is None:
+        return ()
+    lists = {"resources": one.found.resources, "templates": one.found.templates, "prompts": one.found.prompts}
+    texts = [("instructions", one.found.instructions)]
+    texts += [
+        (f"{key}[{number}].{what}", text)
+        for key, listed in lists.items()
+        for number, each in enumerate(listed)
+        for what, text in (("name", each.name), ("title", each.title), ("description", each.description))
+    ]
+    return tuple(
+        msgspec.structs.replace(finding, where=finding.where.replace("description", where, 1))
+        for where, text in texts
+        if text
+        for finding in findings([Described(name="text", description=text)])[0]
+    )
+
+
+def _grade(name: str, known: Sequence[Classification], told: tuple[Finding, ...]) -> Grade:
+    """The grade of the tools, with what was found beside them: it counts as if a harmless tool said it."""
+    if not told:
+        return grade(known)
+    beside = Classification(
+        server=name,
+        name="",
+        category=Category.READ,
+        sensitivity=Sensitivity.PUBLIC,
+        severity=Severity.LOW,
+        score=1,
+        signals=(),
+        owasp=(),
+        confidence=1.0,
+        evidence=(),
+        findings=told,
+    )
+    return grade((*known, beside))
+
+
+def tokens_of(tool: Described) -> int:
+    """An estimate of what a tool takes of a model's context, in tokens.
+
+    It is a fourth of the bytes of name, description and input schema as compact JSON in UTF-8,
+    rounded up: what a client hands to a model. Titles, annotations and output schemas are left out.
+    """
+    text = canonical([tool.name, tool.description, tool.input_schema])
+    return -(-len(text) // BYTES_PER_TOKEN)
+
+
+def _names(scanned: Sequence[Scanned]) -> list[str]:
+    """The names of the targets; those that two have in common get the client, then a number."""
+    plain = [one.target.name for one in scanned]
+    counted = Counter(plain)
+    longer = [
+        f"{name} ({one.target.client})" if counted[name] > 1 and one.target.client else name
+        for name, one in zip(plain, scanned, strict=True)
+    ]
+    taken: set[str] = set()
+    for index, name in enumerate(longer):
+        number, unique = 1, name
+        while unique in taken:
+            number += 1
+            unique = f"{name} #{number}"
+        taken.add(unique)
+        longer[index] = unique
+    return longer
+
+
+def _tools(one: Scanned, name: str) -> tuple[Described, ...]:
+    found = one.found.tools if one.found is not None else ()
+    return tuple(described(tool, name) for tool in found)
