@@ -18,7 +18,7 @@ BIN := .venv/bin
 export PYTHON
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: help run demo test test-full conformance bench fuzz dist lint format reference lock clean peers
+.PHONY: help run demo test test-full conformance bench fuzz dist lint format eval records reference lock clean peers
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -60,10 +60,17 @@ bench: .venv/stamp-dev ## speed against nginx, haproxy and Python gateways, all 
 	@$(BIN)/python -m benchmarks
 	@export PATH=$$PATH:$(CURDIR)/.venvs/programs/usr/bin; \
 	  $(BIN)/ostiary sandbox prepare >/dev/null && $(BIN)/ostiary sandbox prepare --engine pyodide >/dev/null || true; \
-	  for one in execution tools code containers django; do $(BIN)/python -m benchmarks.$$one; done
+	  for one in execution tools inner code containers django; do $(BIN)/python -m benchmarks.$$one; done
 
 fuzz: .venvs/fuzz/stamp ## look for faults in the parsers: SECONDS=60 for each, TARGET=name for one
 	@PYTHONPATH=.:src PYTHONDONTWRITEBYTECODE=1 .venvs/fuzz/bin/python -m tests.fuzz.run --seconds $(SECONDS) $(TARGET)
+
+eval: .venv/stamp-dev ## the classifier on labelled tools: agreement, confusions, held-out servers
+	@$(BIN)/python scripts/eval.py
+
+records: .venv/stamp-dev ## scan the published servers of the list behind walls, and write their records and page
+	@command -v bwrap >/dev/null || $(MAKE) -s .venvs/programs/stamp-bubblewrap
+	@PATH=$$PATH:$(CURDIR)/.venvs/programs/usr/bin $(BIN)/python scripts/scan-servers.py
 
 dist: .venv/stamp-dev ## wheel, sdist and single-file build, each started once
 	@scripts/dist.sh
@@ -125,6 +132,13 @@ clean: ## remove environments and build results
 	  libsasl2-2 libgssapi-krb5-2 libkrb5-3 libk5crypto3 libkrb5support0 libkeyutils1 libcom-err2 liblz4-1 libzstd1
 	@touch $@
 
+# Chromium without a window, with the libraries that not every system has.
+.venvs/browser/stamp: scripts/debian-programs.sh
+	@scripts/debian-programs.sh .venvs/browser chromium-headless-shell chromium-common libdouble-conversion3 \
+	  libogg0 libflac12 libharfbuzz-subset0 libminizip1 libopenh264-7 libopenjp2-7 libopus0 libasyncns0 \
+	  libmp3lame0 libmpg123-0 libvorbis0a libvorbisenc2 libsndfile1 libpulse0 libxnvctrl0
+	@touch $@
+
 tests/npm/node_modules/stamp: tests/npm/package.json tests/npm/package-lock.json .venv/stamp-dev
 	@cd tests/npm && ../../$(BIN)/python ../tools/node.py npm ci --ignore-scripts --silent
 	@touch $@
@@ -142,6 +156,9 @@ PEERS += .venvs/programs/stamp-tinyproxy-bin
 endif
 ifeq ($(wildcard /usr/lib/postgresql/*/bin/initdb),)
 PEERS += .venvs/postgres/stamp
+endif
+ifeq ($(or $(shell command -v chromium-headless-shell),$(shell command -v chromium)),)
+PEERS += .venvs/browser/stamp
 endif
 ifeq ($(shell command -v bwrap),)
 PEERS += .venvs/programs/stamp-bubblewrap

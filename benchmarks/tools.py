@@ -3,7 +3,8 @@
     python -m benchmarks.tools [--quick]
 
 Every way is taken once in each round, in shuffled order, beside Monty by itself: its own pool, without
-walls, queue and record. Compare figures of one run only.
+walls, queue and record. First the ways that start no process, then the others. Compare figures of one
+run only.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from ostiary.sandbox.runner import Runner
 from ostiary.sandbox.toolbox import ToolHeld
 
 ROUNDS, QUICK = 60, 15
-IN_A_ROW, PAUSE_S = 7, 0.03
+IN_A_ROW, PAUSE_S = 25, 0.03
 CALLS = 200
 LOOP = f"for n in range({CALLS}):\n    mcp_Echo_say(n)"
 LIMITS = Limits(inner_calls=CALLS)
@@ -56,6 +57,9 @@ class Echo:
         if name == "mcp_Echo_hold":
             raise ToolHeld("waits")
         return positional[0]
+
+    def spelled(self, name: str) -> str:
+        return name
 
     def missing(self, name: str) -> str | None:
         return None
@@ -142,7 +146,10 @@ def a_call_by_itself(pool: Any) -> Way:
 
 
 def often(way: Way) -> Way:
-    """The median of some in a row, once nothing of an earlier way goes on: its forks, its ends."""
+    """The median of some in a row, once nothing of an earlier way goes on: its forks, its ends.
+
+    Enough of them that most find the processor awake: the first ones after a pause take twice as long.
+    """
 
     async def several() -> float:
         await asyncio.sleep(PAUSE_S)
@@ -174,20 +181,21 @@ async def compared(rounds: int) -> dict[str, list[float]]:
     await of_cpython.open()
     try:
         async with AsyncMonty(max_processes=1) as pool:
-            return await measured(
-                {
-                    "Monty by itself: a run": often(by_itself(pool)),
-                    "Monty: a run": often(a_run(of_monty)),
-                    "CPython: a run": often(a_run(of_cpython)),
-                    "Monty by itself: a call": a_call_by_itself(pool),
-                    "Monty: a call": a_call(of_monty),
-                    "CPython: a call": a_call(of_cpython),
-                    "Monty: paused and gone on with": a_pause(of_monty),
-                    "a check of code without tools": often(a_check(monty, "import json\njson.dumps([1])")),
-                    "a check of calls and their types": a_check(monty, "mcp_Echo_say(1) + 1"),
-                },
-                rounds,
-            )
+            quick = {
+                "Monty by itself: a run": often(by_itself(pool)),
+                "Monty: a run": often(a_run(of_monty)),
+                "Monty by itself: a call": a_call_by_itself(pool),
+                "Monty: a call": a_call(of_monty),
+            }
+            # These end processes and start others, which would take their time from the ones above.
+            heavy = {
+                "CPython: a run": often(a_run(of_cpython)),
+                "CPython: a call": a_call(of_cpython),
+                "Monty: paused and gone on with": a_pause(of_monty),
+                "a check of code without tools": often(a_check(monty, "import json\njson.dumps([1])")),
+                "a check of calls and their types": a_check(monty, "mcp_Echo_say(1) + 1"),
+            }
+            return await measured(quick, rounds) | await measured(heavy, rounds)
     finally:
         await of_monty.close()
         await of_cpython.close()

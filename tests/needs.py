@@ -72,6 +72,20 @@ def needs_postgres() -> tuple[Path, dict[str, str]]:
     return found.parent, {"LD_LIBRARY_PATH": ":".join(sorted(libraries))}
 
 
+def needs_browser() -> tuple[list[str], dict[str, str]]:
+    """The command line of a Chromium, fetched or installed, and the environment it needs."""
+    fetched = ROOT / ".venvs" / "browser"
+    shell = fetched / "usr/lib/chromium/chromium-headless-shell"
+    if shell.exists():
+        libraries = {str(path.parent) for path in fetched.glob("usr/lib/*-linux-gnu/**/*.so*")}
+        return [str(shell)], {"LD_LIBRARY_PATH": ":".join(sorted(libraries))}
+    for name in ("chromium-headless-shell", "chromium"):
+        found = shutil.which(name)
+        if found is not None:
+            return [found, "--headless"], {}
+    missing("Chromium is not installed; run `make .venvs/browser/stamp`")
+
+
 def needs_bubblewrap() -> str:
     """A PATH on which `bwrap` is found, for `probe`."""
     return f"{needs_program('bwrap').parent}:{os.environ.get('PATH', os.defpath)}"

@@ -29,7 +29,7 @@ SENT = (
 def post(
     gate: Gate, message: dict[str, Any], headers: list[tuple[bytes, bytes]]
 ) -> tuple[int, dict[str, Any]]:
-    connection = http.client.HTTPConnection("127.0.0.1", gate.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", gate.port, timeout=20)
     connection.putrequest("POST", "/mcp")
     body = json.dumps(message).encode()
     given = [(b"content-type", b"application/json"), (b"accept", b"application/json, text/event-stream")]

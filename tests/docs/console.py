@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.docs.markdown import Fence, fences
 
-BOUND = 30
+BOUND = 60
 """Seconds one command may take: each starts an interpreter, and eleven calls are one command."""
 
 _VARIABLE = [
@@ -25,6 +25,8 @@ _VARIABLE = [
     (re.compile(r"127\.0\.0\.1:\d+"), "ADDRESS"),
     (re.compile(r"/\S*/token"), "TOKEN"),
     (re.compile(r"try again in \d+ s"), "try again in N s"),
+    (re.compile(r"/\S*/\.claude/"), "CLAUDE/"),
+    (re.compile(r"(?<=\bon )\d{4}-\d\d-\d\d\b"), "DAY"),
     (re.compile(r"\d+ rows? in 1 chain, \d+ signed checkpoints?"), "ROWS"),
 ]
 

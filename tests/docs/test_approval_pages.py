@@ -18,7 +18,7 @@ import pytest
 import typer.main
 
 from ostiary.approvals import digest, request, statement, step
-from ostiary.cli.app import app
+from ostiary.cli.app import build
 from ostiary.cli.approvals import MAX_LISTED
 from ostiary.cli.asked import as_json
 from ostiary.policy.load import load_text
@@ -177,7 +177,7 @@ def shell_commands(page: Path) -> Iterator[tuple[str, list[str]]]:
 
 def test_commands_of_the_pages_have_only_options_that_exist() -> None:
     below = "commands"  # read by name, because typer may carry a click of its own
-    known = getattr(getattr(typer.main.get_command(app), below)["approvals"], below)
+    known = getattr(getattr(typer.main.get_command(build()), below)["approvals"], below)
     seen = 0
     for page in (HOW_TO, ROOT / "docs/tutorial/first-approval.md"):
         for where, (_, name, *rest) in shell_commands(page):

@@ -16,7 +16,7 @@ from tests.cli.pseudo_terminal import START_S, PseudoTerminal
 from tests.docs.console import Typed, agrees, run, typed
 from tests.docs.markdown import ROOT, fences
 from tests.docs.test_tutorial import TUTORIAL as FIRST
-from tests.docs.test_tutorial import checkout, free_port, recipe, running
+from tests.docs.test_tutorial import checkout, held_port, recipe, running
 from tests.needs import needs_environment
 
 TUTORIAL = ROOT / "docs/tutorial/first-approval.md"
@@ -95,6 +95,11 @@ def approve_on_the_page(command: str, folder: Path, environment: dict[str, str])
         return seen
 
 
+def holding(port: int) -> str:
+    """The command of the gate, with the policy that holds calls."""
+    return recipe(port).replace("examples/time.json", "hold.yaml")
+
+
 def shows(step: Typed, came: str) -> None:
     assert agrees(step.shown, came), f"{step.page}:{step.line}: {step.command}\n{came}"
 
@@ -121,9 +126,7 @@ def test_following_the_tutorial_about_approvals_shows_what_it_says(tmp_path: Pat
     """P5.1, P5.7, P5.8: a call waits, is approved once, and another one is denied."""
     needs_environment("servers", "mcp-server-time")
     environment = checkout(tmp_path)
-    port = free_port()
     [script] = [fence.text for fence in fences(FIRST) if fence.label == "python"]
-    (tmp_path / "try.py").write_text(script.replace("8787", str(port)), encoding="utf-8")
     [policy] = [fence.text for fence in fences(TUTORIAL) if fence.label == "yaml policy"]
     (tmp_path / "hold.yaml").write_text(policy, encoding="utf-8")
     [screen] = [fence.text for fence in fences(TUTORIAL) if fence.label == "text"]
@@ -133,8 +136,8 @@ def test_following_the_tutorial_about_approvals_shows_what_it_says(tmp_path: Pat
     shows(init, in_terminal(init.command, tmp_path, environment, prompts=2))
     shows(check, run(check.command, tmp_path, environment))
     assert start.command == "make run SERVER=time POLICY=hold.yaml"
-    gate = recipe(port).replace("examples/time.json", "hold.yaml")
-    with running(gate, tmp_path, environment) as printed:
+    with held_port() as port, running(holding(port), tmp_path, environment) as printed:
+        (tmp_path / "try.py").write_text(script.replace("8787", str(port)), encoding="utf-8")
         assert agrees(start.shown, printed), printed
 
         call = Calling(first.command, tmp_path, environment)

@@ -8,7 +8,7 @@ from functools import partial
 
 import typer.main
 
-from ostiary.cli.app import app
+from ostiary.cli.app import build
 from ostiary.cli.proxy import parser
 from ostiary.cli.run import COMMANDS
 from ostiary.cli.run import parser as run_parser
@@ -23,7 +23,7 @@ OWN = {"ostiary proxy": parser} | {
 def commands() -> Iterator[tuple[str, list[str]]]:
     """Full name of every command, with its long options."""
     # Read by attributes, because typer may carry a click of its own.
-    pending = [("ostiary", typer.main.get_command(app))]
+    pending = [("ostiary", typer.main.get_command(build()))]
     while pending:
         name, command = pending.pop()
         below = getattr(command, "commands", None)

@@ -15,7 +15,7 @@ from tests.needs import needs_environment
 
 @pytest.mark.service
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("page", ["pin-tools", "start-a-policy"])
+@pytest.mark.parametrize("page", ["pin-tools", "start-a-policy", "check-before-connecting"])
 def test_following_the_page_shows_what_it_says(page: str, tmp_path: Path) -> None:
     needs_environment("servers", "mcp-server-time")
     environment = checkout(tmp_path)

@@ -24,10 +24,13 @@ TUTORIAL = ROOT / "docs/tutorial/first-gate.md"
 START_BOUND = 20
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+@contextmanager
+def held_port() -> Iterator[int]:
+    """A port that the system gives to nobody else until the block ends, and on which a gate may listen."""
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the gate does: so both may have it
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
 
 
 def checkout(folder: Path) -> dict[str, str]:
@@ -80,7 +83,7 @@ def running(command: str, folder: Path, environment: dict[str, str]) -> Iterator
 
 def seen_by_the_gate(change: str, folder: Path, environment: dict[str, str]) -> bool:
     """Wait until the gate has noticed that its policy file changed (it looks four times a second)."""
-    bound = f"timeout 5 bash -c 'until .venv/bin/ostiary audit tail | grep -q \"{change}\"; do :; done'"
+    bound = f"timeout 20 bash -c 'until .venv/bin/ostiary audit tail | grep -q \"{change}\"; do :; done'"
     return run(f"{bound} && echo seen", folder, environment) == "seen\n"
 
 
@@ -89,14 +92,13 @@ def seen_by_the_gate(change: str, folder: Path, environment: dict[str, str]) -> 
 def test_following_the_tutorial_shows_what_it_says(tmp_path: Path) -> None:
     needs_environment("servers", "mcp-server-time")
     environment = checkout(tmp_path)
-    port = free_port()
     [script] = [fence.text for fence in fences(TUTORIAL) if fence.label == "python"]
-    (tmp_path / "try.py").write_text(script.replace("8787", str(port)), encoding="utf-8")
     start, *steps = typed(TUTORIAL)
     changes = iter(["policy-activated", "policy-rejected"])
 
     assert start.command == "make run SERVER=time"
-    with running(recipe(port), tmp_path, environment) as printed:
+    with held_port() as port, running(recipe(port), tmp_path, environment) as printed:
+        (tmp_path / "try.py").write_text(script.replace("8787", str(port)), encoding="utf-8")
         assert agrees(start.shown, printed), printed
         for step in steps:
             came = run(step.command, tmp_path, environment)

@@ -21,8 +21,10 @@ LONG_FUNCTIONS: dict[str, int] = {}
 
 # Where an exception of any kind is turned into the end of one call, command, connection or piece of code.
 BLIND_EXCEPTS = {
+    "cli/hook_run.py",
     "calls/driver.py", "proxy/gate.py", "proxy/relay.py", "sandbox/containers/client.py",
     "sandbox/containers/inside/courier.py", "sandbox/cpython/inside/attempt.py", "servers/core/method.py",
+    "wiring/scanning.py",
 }  # fmt: skip
 
 # What the core loads by name, and why it may. Only takes away.

@@ -156,6 +156,8 @@ def _end(pid: int) -> None:
 _NEW_MOUNTS = 0x00020000
 _SUBREAPER = 36
 _PRIVATE, _RECURSIVE = 1 << 18, 1 << 14
+_TURNS = 20
+"""How often it is looked for what has ended, at least: some of it was started by what ended before."""
 _DETACH = 2
 
 
@@ -195,6 +197,22 @@ class Keeper:
             self.daemon = subprocess.Popen(
                 command, env=self.environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
+
+    def restart(self) -> None:
+        """Kill the engine, and start it anew once what ends with it has.
+
+        A process that nobody waits for looks alive to the next engine, and so does one that is slow to end.
+        """
+        assert self.daemon is not None
+        own = [pid for pid, parent in _parents().items() if parent == self.daemon.pid]
+        self.daemon.kill()
+        self.daemon.wait()
+        for turn in range(_PATIENCE_S * 50):
+            _reap()
+            if turn > _TURNS and not any(Path(f"/proc/{pid}").exists() for pid in own):
+                break
+            select.select([], [], [], 0.02)
+        self.start()
 
     def _dockerd(self) -> list[str]:
         (self.store / "docker.pid").unlink(missing_ok=True)
@@ -275,14 +293,20 @@ def _reap() -> None:
             pass
 
 
-def _below(ancestor: int) -> list[int]:
-    """All processes that descend from one."""
+def _parents() -> dict[int, int]:
+    """All processes, and whose children they are."""
     parents: dict[int, int] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with contextlib.suppress(OSError):
                 stat = (entry / "stat").read_text("utf-8", "replace")
                 parents[int(entry.name)] = int(stat.rpartition(")")[2].split()[1])
+    return parents
+
+
+def _below(ancestor: int) -> list[int]:
+    """All processes that descend from one."""
+    parents = _parents()
     found = {ancestor}
     grew = True
     while grew:
@@ -314,15 +338,8 @@ def keep(folder: Path, kind: str, watched: int) -> None:
             signals = os.read(told, 16) if told in ready else b""
             if signal.SIGTERM in signals or signal.SIGINT in signals:
                 break
-            if signal.SIGHUP in signals and keeper.daemon is not None:
-                keeper.daemon.kill()
-                keeper.daemon.wait()
-                for _ in range(
-                    20
-                ):  # what ends with it: a process that nobody waits for looks alive to the next
-                    _reap()
-                    select.select([], [], [], 0.02)
-                keeper.start()
+            if signal.SIGHUP in signals:
+                keeper.restart()
     finally:
         keeper.end()
         if watch in select.select([watch], [], [], 0)[0]:  # nobody is left to take the folder away

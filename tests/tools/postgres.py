@@ -11,6 +11,7 @@ import itertools
 import json
 import os
 import pwd
+import secrets
 import shutil
 import socket
 import subprocess
@@ -67,9 +68,12 @@ def _user() -> dict[str, Any]:
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """One that the kernel gives to nobody who asks for any: it is free still when the server starts."""
+    while True:
+        port = 15_000 + secrets.randbelow(15_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def _start(folder: Path) -> None:
