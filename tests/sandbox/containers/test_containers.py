@@ -258,6 +258,20 @@ def test_removing_says_whether_it_took_force(any_engine: World) -> None:
         any_engine.do(any_engine.containers.find("ana", box.name))
 
 
+def test_a_removal_that_another_has_begun_ends_when_the_container_is_gone(any_engine: World) -> None:
+    box = any_engine.create()
+
+    async def removed() -> None:
+        await any_engine.containers._register.take_away(box.id)
+        with pytest.raises(UnknownContainer):
+            await any_engine.containers.find("ana", box.name)
+
+    async def several() -> None:
+        await asyncio.gather(*(removed() for _ in range(4)))
+
+    any_engine.do(several())
+
+
 def test_what_nobody_uses_is_removed(docker: World) -> None:
     with world("docker", ttl_s=600) as short:
         idle, used = short.create(), short.create()

@@ -21,6 +21,11 @@ _SECOND: Final = 1_000_000
 _YOUNG_S: Final = 5
 """A container that has not been started yet looks like one that has ended."""
 
+_BEGUN: Final = "already in progress"
+"""How Docker says that it removes a container now: it does so by itself with each of ours that ends."""
+_REMOVAL_S: Final = 30
+"""How long is waited for a removal that somebody else has begun."""
+
 
 class Missing(Exception):
     """The engine has no such thing."""
@@ -138,16 +143,24 @@ class Register:
             await asyncio.sleep(pause)
 
     async def take_away(self, container: str) -> None:
-        """Kill it and remove it with its volumes; fine if it is gone."""
+        """Kill it and remove it with its volumes; when this returns it is gone, whoever removed it."""
         try:
-            await asked(self._client, lambda api: api.remove_container(container, v=True, force=True))
+            await self._remove(container)
         except Missing:
             pass
         except EngineFault as fault:
-            if "already in progress" not in fault.message:
-                self._on_trouble(f"container {container[:12]} could not be removed: {fault.message}")
+            self._on_trouble(f"container {container[:12]} could not be removed: {fault.message}")
         self._made.discard(container)
         self._used.pop(container, None)
+
+    async def _remove(self, container: str) -> None:
+        """Raises Missing, EngineFault."""
+        try:
+            await asked(self._client, lambda api: api.remove_container(container, v=True, force=True))
+        except EngineFault as fault:
+            if _BEGUN not in fault.message:
+                raise
+            await asked(self._client, lambda api: api.wait(container, _REMOVAL_S, "removed"))
 
     async def take_all_away(self) -> None:
         """Remove everything that this process created."""
