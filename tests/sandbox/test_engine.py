@@ -176,6 +176,46 @@ def test_a_full_queue_says_busy_and_takes_runs_again_later() -> None:
     play(scene)
 
 
+def test_one_owner_leaves_room_in_the_queue_and_is_told_what_it_has_waiting() -> None:
+    async def scene() -> None:
+        runner = FakeRunner()
+        engine = made_engine(runner, Bounds(at_once=2, queue=4))
+        accepted = [engine.start(asked("wait")) for _ in range(4)]
+        await until(lambda: runner.running == 2)
+
+        with pytest.raises(Busy, match="you have 2 runs waiting") as refused:
+            engine.start(asked("one too many"))
+        others = [engine.start(asked("wait", owner)) for owner in ("bob", "cyd")]
+        with pytest.raises(Busy, match=r"^busy: 2 runs at once and 4 waiting"):
+            engine.start(asked("too late", "dan"))
+
+        assert refused.value.hint == "try again when some of yours have ended"
+        assert len(engine.underway("ana")) == len(accepted)
+        assert len(others) == 2
+        await engine.close()
+
+    play(scene)
+
+
+def test_an_owner_who_has_no_place_gets_the_next_one_before_all_that_another_waits_with() -> None:
+    async def scene() -> None:
+        runner = FakeRunner()
+        engine = made_engine(runner, Bounds(at_once=2, queue=10))
+        ids = [engine.start(asked("wait")) for _ in range(5)]
+        await until(lambda: runner.running == 2)
+        late = engine.start(asked("wait", "bob"))
+
+        engine.cancel("ana", ids[0])
+        await ended(engine, ids[0])
+        await until(lambda: runner.running == 2)
+
+        assert isinstance(view := engine.status("bob", late), Underway)
+        assert view.state == "running"
+        await engine.close()
+
+    play(scene)
+
+
 def test_cancelling_whoever_waits_kills_the_run() -> None:
     async def scene() -> None:
         runner = FakeRunner()
@@ -397,7 +437,7 @@ def test_every_answer_goes_to_whoever_asked() -> None:
         return await echo(worker, job, tap)
 
     async def scene() -> None:
-        engine = made_engine(FakeRunner(late), Bounds(queue=100))
+        engine = made_engine(FakeRunner(late), Bounds(queue=200))
 
         records = await asyncio.gather(*(engine.run(asked(f"n{number}")) for number in range(60)))
 

@@ -5,6 +5,7 @@
   `runner`      what an engine of code is: the port between the queue and the workers
   `toolbox`     tools that code may call: the port to whoever decides about calls
   `engine`      the one queue: accepts, runs, bounds, cancels, keeps records. Read this first
+  `turns`       how owners share its places and its queue
   `isolation`   what this machine offers, and starting a program behind it
   `inner`       the calls of tools of one run: counted, bounded, written down
   `monty`       an interpreter for code that mostly calls tools; a subset of Python

@@ -1,8 +1,9 @@
 """The one queue: accepts runs, gives each a worker, bounds it, ends it, keeps its record.
 
 A run goes through `_stages`, top to bottom: its packages, its session's turn, a free place, a worker,
-the code. It can be stopped in each of them, and its record says so. A place is free again only when
-nothing of the run before is left. Everything is bound to its owner, and exists for nobody else.
+the code. It can be stopped in each of them, and its record says so. Owners share the places and the
+queue (`turns`), and a place is free again only when nothing of the run before is left. Everything is
+bound to its owner, and exists for nobody else.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ from collections.abc import Callable
 
 import msgspec
 
-from ostiary.errors import CallerFault, OstiaryError
+from ostiary.errors import OstiaryError
 from ostiary.sandbox import verdict
 from ostiary.sandbox.bounds import Bounds
 from ostiary.sandbox.chores import Chores
 from ostiary.sandbox.kept import kept_to_itself
 from ostiary.sandbox.pausing import OnPaused, as_it_is, begun, kept
+from ostiary.sandbox.places import Places
 from ostiary.sandbox.record import Fault, RunRecord, Usage
 from ostiary.sandbox.request import RunRequest
 from ostiary.sandbox.resolving import Resolve, Unresolved, nothing_to_resolve
@@ -25,16 +27,13 @@ from ostiary.sandbox.run import Run, Underway
 from ostiary.sandbox.runner import Ended, Environment, Job, Renewing, Runner, Worker
 from ostiary.sandbox.sessions import Past, Session, Sessions, SessionView
 from ostiary.sandbox.shelf import Shelf
+from ostiary.sandbox.turns import Busy, check_room
 from ostiary.sandbox.verdict import Verdict
 
 GOES_ON = ("returned", "expired")
 """How runs end after which the worker of a session takes the next."""
 
 OnProgress = Callable[[Underway], object]
-
-
-class Busy(CallerFault):
-    """Too much is under way; the same request can succeed later."""
 
 
 class Engine:
@@ -60,7 +59,7 @@ class Engine:
         self._mint = mint
         self._resolve = resolve
         self._on_trouble = on_trouble
-        self._places = asyncio.Semaphore(bounds.at_once)
+        self._places = Places(bounds.at_once)
         self._runs: dict[str, Run] = {}
         self._shelf = Shelf(bounds.keep_s, bounds.keep_runs, bounds.keep_bytes, self._now)
         self._sessions = Sessions(bounds.max_sessions, bounds.session_idle_s, self._now)
@@ -202,11 +201,8 @@ class Engine:
     def _accept(self, request: RunRequest) -> Run:
         if self._closed:
             raise Busy("the server is stopping and takes no more runs")
-        if len(self._runs) >= self.bounds.at_once + self.bounds.queue:
-            raise Busy(
-                f"busy: {self.bounds.at_once} runs at once and {self.bounds.queue} waiting is the most",
-                hint="try again when some have ended",
-            )
+        underway = ((one.request.owner, one.pending) for one in self._runs.values())
+        check_room(request.owner, underway, self.bounds)
         run = Run(begun(request) or self._mint(), request, self._now())
         if run.run_id in self._runs:
             raise Busy(f"the run {run.run_id} goes on already")
@@ -267,13 +263,14 @@ class Engine:
                 self._end(session)  # it was closed meanwhile
 
     async def _in_place(self, run: Run, session: Session | None, environment: Environment) -> RunRecord:
-        await self._places.acquire()
+        owner = run.request.owner
+        await self._places.take(owner)
         run.placed()
         run.started, run.began = self._clock(), self._now()
         try:
             worker = await self._worker(run, session, environment)
         except BaseException:
-            self._places.release()
+            self._places.free(owner)
             raise
         lives_on = False
         try:
@@ -281,11 +278,11 @@ class Engine:
             lives_on = session is not None and ended.how in GOES_ON and run.stopped is None
         finally:
             if lives_on:
-                self._places.release()
+                self._places.free(owner)
             else:
                 if session is not None:
                     session.lose()
-                self._chores.start(self._dispose(worker, self._places))
+                self._chores.start(self._dispose(worker, owner))
         found = verdict.of(ended, run.stopped, run.request.limits)
         if session is None:
             return self._record(run, found, ended, environment.packages)
@@ -369,13 +366,13 @@ class Engine:
 
     # --- endings ----------------------------------------------------------------------------------
 
-    async def _dispose(self, worker: Worker, place: asyncio.Semaphore | None = None) -> None:
+    async def _dispose(self, worker: Worker, place_of: str | None = None) -> None:
         """Wait until nothing of a worker is left; only then is its place free."""
         try:
             await worker.close()
         finally:
-            if place is not None:
-                place.release()
+            if place_of is not None:
+                self._places.free(place_of)
 
     def _end(self, session: Session) -> None:
         worker = session.lose()
