@@ -123,6 +123,7 @@ class CodeExtras:
             missing=partial(missing_of, workshop),
             background=self._background,
             note=self._note,
+            may_be_called=self._may_be_called,
             names=frozenset(tool.name for tool in tools_of(workshop)),
         )
         counter = Counter(
@@ -226,6 +227,15 @@ class CodeExtras:
         if self._server is not None:
             for owner in ("",) if "" in owners else sorted(owners):
                 self._server.changed("tools", owner=owner)
+
+    def _may_be_called(self, tool: str, version: str) -> bool:
+        """See `Workbench`. Not where there is no policy: then nothing may."""
+        desk = self._premises.desks.get(self._own)
+        policy = None if desk is None else desk.policy
+        if policy is None:
+            return False
+        silent = not policy.named(tool) and policy.twin_of(tool) is None
+        return policy.monitor or silent or policy.named(version)
 
     def _note(self, kind: str, said: str, owner: str) -> None:
         record = Record(

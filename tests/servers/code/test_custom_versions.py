@@ -124,6 +124,7 @@ def test_an_older_version_has_a_name_of_its_own() -> None:
         "custom_x.v4",
         "custom_x.v",
         "custom_x.v²",
+        "custom_x.v02",
         "custom_x.v2.v1",
         "x",
         "custom_y",

@@ -20,18 +20,25 @@ Execute = Callable[[Arguments, CallContext], Awaitable[ToolResult]]
 """Runs code as `executeCode` does, from its arguments to its answer."""
 Note = Callable[[str, str, str], object]
 """Writes an event row: what happened, words for it, and the owner whom it concerns."""
+MayBeCalled = Callable[[str, str], bool]
+"""Whether an older version may be called by its own name: see `Workbench`."""
 Missing = Callable[[Version, CallContext], Awaitable[Sequence[str]]]
 """What a tool needs and `owner` cannot call: servers and functions by name."""
 
 
 class Workbench(msgspec.Struct, frozen=True, kw_only=True):
-    """What these tools work with. `names` are those of the tools that are always there."""
+    """What these tools work with. `names` are those of the tools that are always there.
+
+    `may_be_called` takes `custom_x` and `custom_x.v2`, and says whether the policy in force names the second,
+    or has nothing to say of the first: what is about a tool must not be dodged by the name of a version.
+    """
 
     tools: CustomTools
     execute: Execute
     missing: Missing
     background: Background
     note: Note
+    may_be_called: MayBeCalled
     names: frozenset[str]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
+from ostiary.errors import CallerFault
 from ostiary.servers.code import custom_schemas as schemas
 from ostiary.servers.code.custom_bench import Workbench, code_of
 from ostiary.servers.code.custom_check import PREFIX
@@ -106,15 +107,15 @@ class Listed:
 
     def listed(self, owner: str) -> Sequence[Tool]:
         """The newest version of each."""
-        return [self._tool(one, one.number) for one in self._bench.tools.visible(owner)]
+        return [self._tool(one, one.number, PREFIX + one.name) for one in self._bench.tools.visible(owner)]
 
     def find(self, owner: str, name: str, call: str) -> Tool | None:
         """By `custom_NAME`, or an older version by `custom_NAME.v2`."""
         meant = self._bench.tools.called(owner, name, call)
         newest = None if meant is None else self._bench.tools.known(owner, meant[0])
-        return None if meant is None or newest is None else self._tool(newest, meant[1])
+        return None if meant is None or newest is None else self._tool(newest, meant[1], name)
 
-    def _tool(self, newest: Version, number: int) -> Tool:
+    def _tool(self, newest: Version, number: int, called: str) -> Tool:
         definition = newest.definition
         told = f"[custom tool, written by the user `{newest.owner}`; version {newest.number}"
         uses = f"; uses {', '.join(definition.secrets)} of your secrets" if definition.secrets else ""
@@ -124,19 +125,36 @@ class Listed:
             description=f"{said} {definition.description}",
             input_schema=definition.input_schema,
             annotations=ACTS,
-            handler=partial(_run, self._bench, newest.name, number),
+            handler=partial(_run, self._bench, newest.name, number, called),
         )
 
 
 async def _run(
-    bench: Workbench, name: str, number: int, arguments: Arguments, context: CallContext
+    bench: Workbench, name: str, number: int, called: str, arguments: Arguments, context: CallContext
 ) -> ToolResult:
+    if called != PREFIX + name:
+        _check_name(bench, PREFIX + name, called, context)
     version = bench.tools.version(context.owner, name, number)
     result = await bench.execute(code_of(version, arguments), context)
     if result.structured is None:
         return result
     data = {**result.structured, "tool": PREFIX + name, "version": number}
     return ToolResult((text(text_of(data)),), data, result.is_error, result.meta)
+
+
+def _check_name(bench: Workbench, tool: str, called: str, context: CallContext) -> None:
+    """Whether a version may be called by its own name. Raises CallerFault.
+
+    The gate has decided about that name only; it does not know that the two are one tool.
+    """
+    if bench.may_be_called(tool, called):
+        return
+    said = f"`{called}` was not run: the policy has rules about `{tool}`, and none about this version"
+    bench.note("version-refused", said, context.owner)
+    raise CallerFault(
+        f'Tool "{called}" is not available',
+        hint=f"`{tool}` is the newest version; an older one may need an entry of its own in the policy",
+    )
 
 
 def _by_uuid(arguments: Arguments) -> Arguments:

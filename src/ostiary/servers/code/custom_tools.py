@@ -124,7 +124,8 @@ class CustomTools:
             number = _as_of(known, call)
             return None if number is None else (name, number)
         number = int(wanted) if wanted.isascii() and wanted.isdigit() and len(wanted) < 6 else 0  # noqa: PLR2004 - digits
-        return (name, number) if 0 < number <= known.newest.number else None
+        # In one spelling only: `.v02` would go round a rule about `.v2`.
+        return (name, number) if 0 < number <= known.newest.number and wanted == str(number) else None
 
     def version(self, owner: str, name: str, number: int) -> Version:
         """One version, whole, of a tool that `owner` may call. Raises CallerFault where there is none such.
