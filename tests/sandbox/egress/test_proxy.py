@@ -335,3 +335,33 @@ def test_closing_ends_what_runs() -> None:
             assert await rest(reader) == b""
 
     run(main)
+
+
+class Ahead(asyncio.SelectorEventLoop):
+    """A loop whose clock a test puts forward."""
+
+    _by = 0.0
+
+    def time(self) -> float:
+        return super().time() + self._by
+
+    def pass_time(self, seconds: float) -> None:
+        self._by += seconds
+
+
+def test_silence_counts_from_when_there_is_a_connection_and_not_from_before() -> None:
+    loop = Ahead()
+
+    async def main() -> None:
+        async with asyncio.timeout(1_000):  # 61 of them pass at once
+            async with way(caps=Caps(idle_s=60, connection_s=900, head_s=900)) as here:
+                here.on_find = lambda: loop.pass_time(61)  # and nothing has moved meanwhile
+                async with here.tunnel() as (reader, writer):
+                    writer.write(b"hello")
+                    assert await reader.readexactly(5) == b"hello"
+                    writer.write_eof()
+                    assert await rest(reader) == b""
+                assert (await here.passage()).verdict == "passed"
+
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        runner.run(main())
