@@ -21,6 +21,8 @@ T = TypeVar("T")
 
 _THREADS = 8
 _TIMEOUT_S = 60
+CLOSE_S = 5.0
+"""How long closing waits for a thread: all of them may hang in what the engine does not answer."""
 _HEAD = 64 << 10
 _BODY = 8 << 20
 _UPGRADE = {"Connection": "Upgrade", "Upgrade": "tcp"}
@@ -140,11 +142,13 @@ class Client:
         return Upgraded(reader, writer)
 
     async def close(self) -> None:
-        """Let go of the engine."""
+        """Let go of the engine. What is asked still is not waited for, and what waits is not asked."""
         if self._api is not None:
-            await self.work(self._api.close)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_S):
+                    await self.work(self._api.close)
             self._api = None
-        self._threads.shutdown(wait=False)
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     # --- within -----------------------------------------------------------------------------------
 

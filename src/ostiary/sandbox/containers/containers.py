@@ -292,7 +292,7 @@ class Containers:
                 await self._call(lambda api: api.stop(found.id, timeout=GRACE_S))
                 if loop.time() >= until:  # or the engine was slow: how it ended is what tells
                     killed = await self._was_killed(found.id)
-        await self._register.take_away(found.id)
+        await self._register.remove(found.id)
         return killed
 
     async def _was_killed(self, container: str) -> bool:

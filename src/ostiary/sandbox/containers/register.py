@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -16,15 +16,18 @@ from ostiary.sandbox.containers.labels import INSTANCE, OWNER, Tag, tag_of
 from ostiary.sandbox.containers.reaper import alive, is_due, this_instance
 
 _NOT_FOUND: Final = 404
-_AT_ONCE: Final = 4
+_AT_ONCE: Final = 16
+"""Removals at once: they hold no thread, and those that hang must not keep the others waiting."""
 _SECOND: Final = 1_000_000
 _YOUNG_S: Final = 5
 """A container that has not been started yet looks like one that has ended."""
 
 _BEGUN: Final = "already in progress"
 """How Docker says that it removes a container now: it does so by itself with each of ours that ends."""
-_REMOVAL_S: Final = 30
-"""How long is waited for a removal that somebody else has begun."""
+REMOVAL_S = 30.0
+"""How long one removal is waited for, whoever has begun it."""
+ALL_S = 60.0
+"""How long all of them may take at the end, however many there are."""
 
 
 class Missing(Exception):
@@ -119,6 +122,7 @@ class Register:
         listed: list[Json] = await asked(
             self._client, lambda api: api.containers(all=True, filters={"label": OWNER})
         )
+        to_go: list[str] = []
         for one in listed:
             container = str(one["Id"])
             tag = await self.tag(container, str(one.get("ImageID", "")), one.get("Labels") or {})
@@ -130,7 +134,8 @@ class Register:
             used = self._used.get(container, tag.created)
             due = is_due(tag, used, now, self._ttl_s, ours=mine, living=living)
             if due or (gone and (mine or living is False)):
-                await self.take_away(container)
+                to_go.append(container)
+        await self._take_away(to_go)
 
     async def reap_on(self) -> None:
         """Do so now and then, until cancelled."""
@@ -143,31 +148,66 @@ class Register:
             await asyncio.sleep(pause)
 
     async def take_away(self, container: str) -> None:
-        """Kill it and remove it with its volumes; when this returns it is gone, whoever removed it."""
+        """As `remove`; what goes wrong is told as trouble."""
         try:
-            await self._remove(container)
-        except Missing:
-            pass
+            await self.remove(container)
         except EngineFault as fault:
             self._on_trouble(f"container {container[:12]} could not be removed: {fault.message}")
+
+    async def remove(self, container: str) -> None:
+        """Kill it and remove it with its volumes; when this returns it is gone, whoever removed it.
+
+        One that could not be removed stays known, and is tried again. Raises EngineFault.
+        """
+        try:
+            async with asyncio.timeout(REMOVAL_S):
+                await self._removed(container)
+        except TimeoutError:
+            raise EngineFault(
+                f"container {container[:12]} was not removed within {REMOVAL_S:g} s",
+                hint="it may be gone later; look with `list_containers`, and try again",
+            ) from None
         self._made.discard(container)
         self._used.pop(container, None)
 
-    async def _remove(self, container: str) -> None:
-        """Raises Missing, EngineFault."""
+    async def _removed(self, container: str) -> None:
+        """Outside the SDK: removals that never end would take its threads from everybody else."""
         try:
-            await asked(self._client, lambda api: api.remove_container(container, v=True, force=True))
-        except EngineFault as fault:
-            if _BEGUN not in fault.message:
-                raise
-            await asked(self._client, lambda api: api.wait(container, _REMOVAL_S, "removed"))
+            await self._client.ask("DELETE", f"/containers/{container}?v=1&force=1")
+        except Refused as refusal:
+            if refusal.status == _NOT_FOUND:
+                return
+            if _BEGUN not in refusal.message:
+                raise EngineFault(f"the engine refuses: {refusal.message}") from refusal
+            await self._gone(container)
+
+    async def _gone(self, container: str) -> None:
+        """Wait for a removal that somebody else has begun."""
+        try:
+            await self._client.ask("POST", f"/containers/{container}/wait?condition=removed")
+        except Refused as refusal:
+            if refusal.status != _NOT_FOUND:
+                raise EngineFault(f"the engine refuses: {refusal.message}") from refusal
 
     async def take_all_away(self) -> None:
-        """Remove everything that this process created."""
+        """Remove everything that this process created, as far as the engine does so in time.
+
+        What is left is removed by the next server of ours on this engine: its maker is gone then.
+        """
+        try:
+            async with asyncio.timeout(ALL_S):
+                await self._take_away(tuple(self._made))
+        except TimeoutError:
+            self._on_trouble(
+                f"{len(self._made)} containers were not removed within {ALL_S:g} s: the next "
+                "`ostiary run docker` on this engine removes them when their time is up"
+            )
+
+    async def _take_away(self, containers: Iterable[str]) -> None:
         turn = asyncio.Semaphore(_AT_ONCE)
 
         async def one(container: str) -> None:
             async with turn:
                 await self.take_away(container)
 
-        await asyncio.gather(*(one(container) for container in tuple(self._made)))
+        await asyncio.gather(*(one(container) for container in containers))

@@ -1,0 +1,273 @@
+"""Removing containers, on an engine whose answers are written here: slow ones, and ones that never come."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from ostiary.sandbox.containers import client, containers, register
+from ostiary.sandbox.containers.containers import Containers
+from ostiary.sandbox.containers.faults import EngineFault
+from ostiary.sandbox.containers.settings import ContainerSettings
+
+SECONDS = 20
+"""For a whole test that hangs."""
+BEGUN = "removal of container x is already in progress"
+FOREVER = "forever"
+"""The answer that never comes."""
+
+Answer = tuple[int, dict[str, Any]] | str
+GONE: Answer = (204, {})
+NO_SUCH: Answer = (404, {"message": "No such container: x"})
+
+
+class MadeUpEngine:
+    """`delete` and `wait` are what it answers to a removal, and to the question whether it is over.
+
+    What the SDK asks is answered here as well: by `Containers` in its threads.
+    """
+
+    api_version = "1.41"
+
+    def __init__(self) -> None:
+        self.delete: Answer = GONE
+        self.wait_until_removed: Answer = (200, {"StatusCode": 0})
+        self.exit_code = 0
+        self.heard: list[str] = []
+        self.asked = asyncio.Condition()
+
+    # --- what the SDK asks ----------------------------------------------------------------------------
+
+    def inspect_container(self, container: str) -> dict[str, Any]:
+        if container == "gone":
+            raise client.Refused(404, "No such container")
+        return {
+            "Id": container,
+            "Name": f"/{container}",
+            "Config": {"Image": "python", "Labels": {}},
+            "State": {"Running": True, "Status": "running", "ExitCode": self.exit_code},
+        }
+
+    def stop(self, container: str, timeout: int) -> None:
+        self.heard.append(f"stop {container}")
+
+    def images(self, *, all: bool) -> list[dict[str, Any]]:  # noqa: A002 - as the SDK has it
+        return [{"Id": "an image"}]
+
+    def close(self) -> None:
+        self.heard.append("close")
+
+    # --- what is asked outside of it ------------------------------------------------------------------
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        method = (await reader.readuntil(b"\r\n\r\n")).decode().partition(" ")[0]
+        async with self.asked:
+            self.heard.append(method)
+            self.asked.notify_all()
+        answer = self.delete if method == "DELETE" else self.wait_until_removed
+        if isinstance(answer, str):
+            with contextlib.suppress(ConnectionError):
+                await reader.read()  # until whoever asked has given up
+        else:
+            status, body = answer
+            text = b"" if status == 204 else json.dumps(body).encode()
+            writer.write(f"HTTP/1.1 {status} X\r\nContent-Length: {len(text)}\r\n\r\n".encode() + text)
+        writer.close()
+
+    async def hears(self, method: str, times: int) -> None:
+        """Wait until that has been asked so often."""
+        async with self.asked:
+            await self.asked.wait_for(lambda: self.heard.count(method) >= times)
+
+
+@asynccontextmanager
+async def made_up(
+    patch: pytest.MonkeyPatch,
+) -> AsyncIterator[tuple[MadeUpEngine, Containers, list[str]]]:
+    """The engine, what is in front of it, and what that says of trouble."""
+    engine, troubles = MadeUpEngine(), list[str]()
+    server = await asyncio.start_server(engine.serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    patch.setattr(client, "connect", lambda address, timeout: engine)
+    settings = ContainerSettings(host=f"tcp://127.0.0.1:{port}", unsafe_any_container=True)
+    made = Containers(settings, {}, clock=lambda: 0, on_trouble=troubles.append)
+    try:
+        yield engine, made, troubles
+    finally:
+        engine.delete = GONE
+        await made.close()
+        server.close()
+
+
+Scene = Callable[[MadeUpEngine, Containers, list[str]], Awaitable[None]]
+
+
+def play(patch: pytest.MonkeyPatch, scene: Scene) -> None:
+    async def bounded() -> None:
+        async with asyncio.timeout(SECONDS), made_up(patch) as parts:
+            await scene(*parts)
+
+    asyncio.run(bounded())
+
+
+@pytest.mark.parametrize(("exit_code", "killed"), [(0, False), (143, False), (137, True)])
+def test_a_slow_engine_does_not_make_an_end_a_kill(
+    monkeypatch: pytest.MonkeyPatch, exit_code: int, killed: bool
+) -> None:
+    monkeypatch.setattr(containers, "GRACE_S", 0)  # the engine takes longer than that for whatever it does
+
+    async def scene(engine: MadeUpEngine, made: Containers, _: list[str]) -> None:
+        engine.exit_code = exit_code
+
+        assert await made.remove("ana", "box") is killed
+
+        assert engine.heard[:2] == ["stop box", "DELETE"]
+
+    play(monkeypatch, scene)
+
+
+def test_a_container_that_is_gone_when_it_is_asked_how_it_ended_was_killed_as_far_as_is_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(containers, "GRACE_S", 0)
+
+    async def scene(engine: MadeUpEngine, made: Containers, _: list[str]) -> None:
+        looks = iter(["box", "gone"])
+        look = engine.inspect_container
+        monkeypatch.setattr(engine, "inspect_container", lambda container: look(next(looks)))
+
+        assert await made.remove("ana", "box") is True
+
+    play(monkeypatch, scene)
+
+
+@pytest.mark.parametrize("over", [(200, {"StatusCode": 137}), NO_SUCH], ids=["told", "gone already"])
+def test_a_removal_that_another_has_begun_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, over: Answer
+) -> None:
+    async def scene(engine: MadeUpEngine, made: Containers, troubles: list[str]) -> None:
+        engine.delete, engine.wait_until_removed = (409, {"message": BEGUN}), over
+
+        await made.remove("ana", "box")
+
+        assert engine.heard == ["stop box", "DELETE", "POST"]
+        assert troubles == []
+
+    play(monkeypatch, scene)
+
+
+@pytest.mark.parametrize("delete", [FOREVER, (409, {"message": BEGUN})], ids=["ours", "anothers"])
+def test_a_removal_that_never_ends_is_told_to_who_asked_and_tried_again_at_the_end(
+    monkeypatch: pytest.MonkeyPatch, delete: Answer
+) -> None:
+    async def scene(engine: MadeUpEngine, made: Containers, troubles: list[str]) -> None:
+        monkeypatch.setattr(register, "REMOVAL_S", 0.05)
+        made._register.made("box")
+        engine.delete, engine.wait_until_removed = delete, FOREVER
+
+        with pytest.raises(EngineFault, match=r"box was not removed within 0\.05 s"):
+            await made.remove("ana", "box")
+        before = engine.heard.count("DELETE")
+        engine.delete = GONE
+        await made.close()
+
+        assert engine.heard.count("DELETE") == before + 1
+        assert troubles == []
+
+    play(monkeypatch, scene)
+
+
+def test_what_the_engine_refuses_to_remove_is_told_to_who_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene(engine: MadeUpEngine, made: Containers, _: list[str]) -> None:
+        engine.delete = (500, {"message": "driver failed"})
+
+        with pytest.raises(EngineFault, match="driver failed"):
+            await made.remove("ana", "box")
+
+    play(monkeypatch, scene)
+
+
+@pytest.mark.parametrize("delete", [FOREVER, (409, {"message": BEGUN})], ids=["ours", "anothers"])
+def test_removals_that_never_end_keep_nobody_else_from_the_engine(
+    monkeypatch: pytest.MonkeyPatch, delete: Answer
+) -> None:
+    async def scene(engine: MadeUpEngine, made: Containers, _: list[str]) -> None:
+        engine.delete, engine.wait_until_removed = delete, FOREVER
+        removals = [asyncio.ensure_future(made.remove("ana", f"box{number}")) for number in range(20)]
+        await engine.hears("DELETE", 20)
+
+        assert await made.images() == [{"Id": "an image"}]
+
+        for one in removals:
+            one.cancel()
+        await asyncio.gather(*removals, return_exceptions=True)
+
+    play(monkeypatch, scene)
+
+
+@pytest.mark.parametrize("delete", [FOREVER, (409, {"message": BEGUN})], ids=["ours", "anothers"])
+def test_closing_ends_in_its_time_however_many_containers_are_never_removed(
+    monkeypatch: pytest.MonkeyPatch, delete: Answer
+) -> None:
+    async def scene(engine: MadeUpEngine, made: Containers, troubles: list[str]) -> None:
+        monkeypatch.setattr(register, "ALL_S", 0.2)
+        engine.delete, engine.wait_until_removed = delete, FOREVER
+        for number in range(100):
+            made._register.made(f"box{number}")
+
+        await made.close()
+
+        assert len(troubles) == 1
+        assert troubles[0].startswith("100 containers were not removed within 0.2 s")
+        assert engine.heard[-1] == "close"
+
+    play(monkeypatch, scene)
+
+
+def test_closing_waits_for_no_question_that_the_engine_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    answered = threading.Event()
+
+    async def scene(engine: MadeUpEngine, made: Containers, troubles: list[str]) -> None:
+        monkeypatch.setattr(client, "CLOSE_S", 0.1)
+        hanging: asyncio.Queue[None] = asyncio.Queue()
+        loop = asyncio.get_running_loop()
+
+        def hang(*, all: bool) -> list[dict[str, Any]]:  # noqa: A002 - as the SDK has it
+            loop.call_soon_threadsafe(hanging.put_nowait, None)
+            answered.wait(SECONDS)
+            return []
+
+        monkeypatch.setattr(engine, "images", hang)
+        asking = [asyncio.ensure_future(made.images()) for _ in range(20)]
+        for _ in range(client._THREADS):
+            await hanging.get()
+        made._register.made("box")
+
+        await made.close()
+
+        assert engine.heard == ["DELETE"]
+        assert troubles == []
+        answered.set()
+        await asyncio.gather(*asking, return_exceptions=True)
+
+    play(monkeypatch, scene)
+
+
+def test_closing_removes_those_that_can_be_beside_those_that_cannot(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene(engine: MadeUpEngine, made: Containers, troubles: list[str]) -> None:
+        for number in range(40):
+            made._register.made(f"box{number}")
+
+        await made.close()
+
+        assert engine.heard.count("DELETE") == 40
+        assert troubles == []
+
+    play(monkeypatch, scene)
