@@ -29,7 +29,7 @@ NO_SUCH: Answer = (404, {"message": "No such container: x"})
 
 
 class MadeUpEngine:
-    """`delete` and `wait` are what it answers to a removal, and to the question whether it is over.
+    """`stop`, `delete` and `over` are what it answers to these, and to the question when a removal is over.
 
     What the SDK asks is answered here as well: by `Containers` in its threads.
     """
@@ -37,8 +37,9 @@ class MadeUpEngine:
     api_version = "1.41"
 
     def __init__(self) -> None:
+        self.stop: Answer = GONE
         self.delete: Answer = GONE
-        self.wait_until_removed: Answer = (200, {"StatusCode": 0})
+        self.over: Answer = (200, {"StatusCode": 0})
         self.exit_code = 0
         self.heard: list[str] = []
         self.asked = asyncio.Condition()
@@ -55,9 +56,6 @@ class MadeUpEngine:
             "State": {"Running": True, "Status": "running", "ExitCode": self.exit_code},
         }
 
-    def stop(self, container: str, timeout: int) -> None:
-        self.heard.append(f"stop {container}")
-
     def images(self, *, all: bool) -> list[dict[str, Any]]:  # noqa: A002 - as the SDK has it
         return [{"Id": "an image"}]
 
@@ -67,11 +65,12 @@ class MadeUpEngine:
     # --- what is asked outside of it ------------------------------------------------------------------
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        method = (await reader.readuntil(b"\r\n\r\n")).decode().partition(" ")[0]
+        method, path = (await reader.readuntil(b"\r\n\r\n")).decode().split(" ")[:2]
+        what = "delete" if method == "DELETE" else "stop" if "/stop?" in path else "over"
         async with self.asked:
-            self.heard.append(method)
+            self.heard.append(what)
             self.asked.notify_all()
-        answer = self.delete if method == "DELETE" else self.wait_until_removed
+        answer: Answer = getattr(self, what)
         if isinstance(answer, str):
             with contextlib.suppress(ConnectionError):
                 await reader.read()  # until whoever asked has given up
@@ -81,10 +80,10 @@ class MadeUpEngine:
             writer.write(f"HTTP/1.1 {status} X\r\nContent-Length: {len(text)}\r\n\r\n".encode() + text)
         writer.close()
 
-    async def hears(self, method: str, times: int) -> None:
+    async def hears(self, what: str, times: int) -> None:
         """Wait until that has been asked so often."""
         async with self.asked:
-            await self.asked.wait_for(lambda: self.heard.count(method) >= times)
+            await self.asked.wait_for(lambda: self.heard.count(what) >= times)
 
 
 @asynccontextmanager
@@ -128,7 +127,7 @@ def test_a_slow_engine_does_not_make_an_end_a_kill(
 
         assert await made.remove("ana", "box") is killed
 
-        assert engine.heard[:2] == ["stop box", "DELETE"]
+        assert engine.heard[:2] == ["stop", "delete"]
 
     play(monkeypatch, scene)
 
@@ -148,16 +147,16 @@ def test_a_container_that_is_gone_when_it_is_asked_how_it_ended_was_killed_as_fa
     play(monkeypatch, scene)
 
 
-@pytest.mark.parametrize("over", [(200, {"StatusCode": 137}), NO_SUCH], ids=["told", "gone already"])
+@pytest.mark.parametrize("answer", [(200, {"StatusCode": 137}), NO_SUCH], ids=["told", "gone already"])
 def test_a_removal_that_another_has_begun_is_waited_for(
-    monkeypatch: pytest.MonkeyPatch, over: Answer
+    monkeypatch: pytest.MonkeyPatch, answer: Answer
 ) -> None:
     async def scene(engine: MadeUpEngine, made: Containers, troubles: list[str]) -> None:
-        engine.delete, engine.wait_until_removed = (409, {"message": BEGUN}), over
+        engine.delete, engine.over = (409, {"message": BEGUN}), answer
 
         await made.remove("ana", "box")
 
-        assert engine.heard == ["stop box", "DELETE", "POST"]
+        assert engine.heard == ["stop", "delete", "over"]
         assert troubles == []
 
     play(monkeypatch, scene)
@@ -170,15 +169,15 @@ def test_a_removal_that_never_ends_is_told_to_who_asked_and_tried_again_at_the_e
     async def scene(engine: MadeUpEngine, made: Containers, troubles: list[str]) -> None:
         monkeypatch.setattr(register, "REMOVAL_S", 0.05)
         made._register.made("box")
-        engine.delete, engine.wait_until_removed = delete, FOREVER
+        engine.delete, engine.over = delete, FOREVER
 
         with pytest.raises(EngineFault, match=r"box was not removed within 0\.05 s"):
             await made.remove("ana", "box")
-        before = engine.heard.count("DELETE")
+        before = engine.heard.count("delete")
         engine.delete = GONE
         await made.close()
 
-        assert engine.heard.count("DELETE") == before + 1
+        assert engine.heard.count("delete") == before + 1
         assert troubles == []
 
     play(monkeypatch, scene)
@@ -194,14 +193,57 @@ def test_what_the_engine_refuses_to_remove_is_told_to_who_asked(monkeypatch: pyt
     play(monkeypatch, scene)
 
 
+def test_a_container_that_the_engine_never_stops_is_removed_by_force(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(containers, "GRACE_S", 0)
+    monkeypatch.setattr(containers, "STOP_S", 0.05)
+
+    async def scene(engine: MadeUpEngine, made: Containers, _: list[str]) -> None:
+        engine.stop = FOREVER
+
+        assert await made.remove("ana", "box") is True
+
+        assert engine.heard == ["stop", "delete"]
+
+    play(monkeypatch, scene)
+
+
+def test_what_the_engine_refuses_to_stop_is_not_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene(engine: MadeUpEngine, made: Containers, _: list[str]) -> None:
+        engine.stop = (500, {"message": "driver failed"})
+
+        with pytest.raises(EngineFault, match="driver failed"):
+            await made.remove("ana", "box")
+        engine.stop = NO_SUCH
+
+        assert await made.remove("ana", "box") is False
+        assert engine.heard == ["stop", "stop", "delete"]
+
+    play(monkeypatch, scene)
+
+
+def test_stops_that_never_end_keep_nobody_else_from_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene(engine: MadeUpEngine, made: Containers, _: list[str]) -> None:
+        engine.stop = FOREVER
+        removals = [asyncio.ensure_future(made.remove("ana", f"box{number}")) for number in range(20)]
+        await engine.hears("stop", 20)
+
+        assert await made.images() == [{"Id": "an image"}]
+
+        for one in removals:
+            one.cancel()
+        await asyncio.gather(*removals, return_exceptions=True)
+
+    play(monkeypatch, scene)
+
+
 @pytest.mark.parametrize("delete", [FOREVER, (409, {"message": BEGUN})], ids=["ours", "anothers"])
 def test_removals_that_never_end_keep_nobody_else_from_the_engine(
     monkeypatch: pytest.MonkeyPatch, delete: Answer
 ) -> None:
     async def scene(engine: MadeUpEngine, made: Containers, _: list[str]) -> None:
-        engine.delete, engine.wait_until_removed = delete, FOREVER
+        engine.delete, engine.over = delete, FOREVER
         removals = [asyncio.ensure_future(made.remove("ana", f"box{number}")) for number in range(20)]
-        await engine.hears("DELETE", 20)
+        await engine.hears("delete", 20)
 
         assert await made.images() == [{"Id": "an image"}]
 
@@ -218,7 +260,7 @@ def test_closing_ends_in_its_time_however_many_containers_are_never_removed(
 ) -> None:
     async def scene(engine: MadeUpEngine, made: Containers, troubles: list[str]) -> None:
         monkeypatch.setattr(register, "ALL_S", 0.2)
-        engine.delete, engine.wait_until_removed = delete, FOREVER
+        engine.delete, engine.over = delete, FOREVER
         for number in range(100):
             made._register.made(f"box{number}")
 
@@ -252,7 +294,7 @@ def test_closing_waits_for_no_question_that_the_engine_never_answers(monkeypatch
 
         await made.close()
 
-        assert engine.heard == ["DELETE"]
+        assert engine.heard == ["delete"]
         assert troubles == []
         answered.set()
         await asyncio.gather(*asking, return_exceptions=True)
@@ -267,7 +309,7 @@ def test_closing_removes_those_that_can_be_beside_those_that_cannot(monkeypatch:
 
         await made.close()
 
-        assert engine.heard.count("DELETE") == 40
+        assert engine.heard.count("delete") == 40
         assert troubles == []
 
     play(monkeypatch, scene)

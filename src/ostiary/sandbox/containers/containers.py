@@ -31,6 +31,8 @@ Kind = Literal["container", "image", "volume", "network"]
 
 GRACE_S: Final = 5
 """How long a container may take to end by itself before it is killed."""
+STOP_S = 30.0
+"""How much longer the engine may take for that before the container is removed by force."""
 _KILLED: Final = 128 + 9
 """The exit code of what SIGKILL has ended."""
 _NOT_FOUND: Final = 404
@@ -285,15 +287,30 @@ class Containers:
                 hint="it may be used; whoever made it removes it",
             )
         killed = False
-        loop = asyncio.get_running_loop()
-        with contextlib.suppress(Missing):
-            if found.running:
-                until = loop.time() + GRACE_S
-                await self._call(lambda api: api.stop(found.id, timeout=GRACE_S))
-                if loop.time() >= until:  # or the engine was slow: how it ended is what tells
-                    killed = await self._was_killed(found.id)
+        if found.running:
+            with contextlib.suppress(Missing):
+                killed = await self._stop(found.id)
         await self._register.remove(found.id)
         return killed
+
+    async def _stop(self, container: str) -> bool:
+        """Whether its time was up, so that it was killed, or is to be. Raises Missing, EngineFault.
+
+        Outside the SDK: stopping takes its time, and would take the SDK's threads from everybody else.
+        """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + GRACE_S
+        try:
+            async with asyncio.timeout(GRACE_S + STOP_S):
+                await self.client.ask("POST", f"/containers/{container}/stop?t={GRACE_S}")
+        except TimeoutError:
+            return True
+        except Refused as refusal:
+            if refusal.status == _NOT_FOUND:
+                raise Missing from refusal
+            raise EngineFault(f"the engine refuses: {refusal.message}") from refusal
+        # Later than that, the engine may only have been slow: how it ended is what tells.
+        return loop.time() >= until and await self._was_killed(container)
 
     async def _was_killed(self, container: str) -> bool:
         """How a container ended whose time was up: one that is gone by now, by force as far as is known."""
