@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -19,6 +20,8 @@ Header = tuple[bytes, bytes]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,256}")
+_PLAIN = re.compile(r"(?:[A-Z]?[a-z]{1,15}|[A-Z]{1,4})(?:-(?:[A-Z]?[a-z]{1,15}|[A-Z]{1,4})){0,5}")
+"""A header's name that can be shown: half a secret that was typed in its place does not look like this."""
 _PORT = re.compile(r"[0-9]{1,5}")
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _APPROVER = re.compile(r"user:[!-~]{1,123}")
@@ -30,6 +33,8 @@ _OURS = frozenset(
     }
 )  # fmt: skip
 MAX_HEADER_FILE = 65_536
+MAX_VARIABLE = 64
+"""What is longer is not compared with the names of variables."""
 USUAL_RATE = 600
 """Requests a minute of one grant where nothing else is set: more than one agent can want."""
 MAX_RATE = 1_000_000_000
@@ -231,11 +236,22 @@ def gather_headers(
         scheme, _, variable = variable.rpartition(" ")
         secret = environ.get(variable)
         if secret is None:
-            raise CallerFault(f"--header-env: the variable `{variable}` for `{name}` is not set")
+            header = f"`{name}`" if _PLAIN.fullmatch(name) else "a header"
+            raise unset("--header-env", f"the variable for {header}", variable, environ)
         found.append(checked_header(name, f"{scheme} {secret}"))
     for file in files:
         found.extend(_from_file(Path(file)))
     return tuple(found)
+
+
+def unset(option: str, what: str, typed: str, environ: Mapping[str, str]) -> CallerFault:
+    """The fault for a variable that is not set. Never says what was typed: it may be the secret itself."""
+    folded = {name.upper(): name for name in environ}
+    near = get_close_matches(typed.upper(), folded, n=1, cutoff=0.8) if len(typed) <= MAX_VARIABLE else []
+    hint = "give the name of a variable that is set, never the value itself"
+    return CallerFault(
+        f"{option}: {what} is not set", hint=f"did you mean `{folded[near[0]]}`" if near else hint
+    )
 
 
 def _from_file(path: Path) -> list[Header]:

@@ -95,7 +95,10 @@ def test_a_port_in_use_is_named(tmp_path: Path) -> None:
         (("--upstream", "http://user:secret@host/mcp"), ("credentials", "header")),
         (("--header", "Authorization: Bearer s3cret", "--upstream", "http://h/mcp"), ("--header-env",)),
         (("--header", "no colon", "--upstream", "http://h/mcp"), ("Name: value",)),
-        (("--header-env", "X-Key: NOT_SET_ANYWHERE", "--upstream", "http://h/mcp"), ("NOT_SET_ANYWHERE",)),
+        (
+            ("--header-env", "X-Key: NOT_SET", "--upstream", "http://h/mcp"),
+            ("--header-env: ", "`X-Key` is not"),
+        ),
         (("--header", "Host: other", "--upstream", "http://h/mcp"), ("host",)),
         (("--unsafe-no-token", "--listen", "0.0.0.0:0", "--", "true"), ("loopback",)),
         (("--token-file", "nowhere", "--listen", "127.0.0.1:0", "--", "true"), ("nowhere",)),

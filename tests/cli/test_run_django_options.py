@@ -94,7 +94,11 @@ def test_the_settings_can_be_named_by_the_variable_that_django_reads(
             "is not the name of a variable",
             "no other process",
         ),
-        (("--settings", "mysite.settings", "--env", "NOT_SET_HERE"), "`NOT_SET_HERE` is not set", None),
+        (
+            ("--settings", "mysite.settings", "--env", "NOT_SET_HERE"),
+            "--env: the variable is not set",
+            "never the value",
+        ),
         (("--settings", "mysite.settings", "--python", "nowhere"), "is not a program", ".venv/bin/python"),
         (("--settings", "mysite.settings", "--pythonpath", "nowhere"), "there is no folder", None),
         (

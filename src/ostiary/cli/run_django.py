@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +15,7 @@ from ostiary.cli.proxy import Option
 from ostiary.cli.server_command import ServerCommand
 from ostiary.errors import CallerFault
 from ostiary.limits import help_lines
+from ostiary.settings import unset
 
 MAX_SECONDS: Final = 600
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -168,7 +170,7 @@ def _read(given: argparse.Namespace) -> DjangoOptions:
         pythonpath=paths,
         state=given.state,
         mode="read-only" if given.read_only else "rollback" if given.rollback else "",
-        environment=tuple(_variable(name) for name in given.env or ()),
+        environment=_variables(given.env or ()),
         redact=tuple(given.redact or ()),
         network=given.network,
         isolation="none" if given.unsafe_no_isolation else given.isolation or "strict",
@@ -196,15 +198,18 @@ def _interpreter(text: str) -> str:
     return str(path)
 
 
-def _variable(name: str) -> str:
-    if not _VARIABLE.fullmatch(name):
-        raise CallerFault(
-            f"--env: `{name[:80]}` is not the name of a variable",
-            hint="its value is taken from our own environment, where no other process reads it",
-        )
-    if name not in os.environ:
-        raise CallerFault(f"--env: the variable `{name}` is not set")
-    return name
+def _variables(names: Sequence[str]) -> tuple[str, ...]:
+    """The names, where all of them are set. Whoever typed a value there does not read it in an error."""
+    for at, name in enumerate(names, 1):
+        which = f" number {at} of {len(names)}" if len(names) > 1 else ""
+        if not _VARIABLE.fullmatch(name):
+            raise CallerFault(
+                f"--env: what was given{which} is not the name of a variable",
+                hint="its value is taken from our own environment, where no other process reads it",
+            )
+        if name not in os.environ:
+            raise unset("--env", f"the variable{which}", name, os.environ)
+    return tuple(names)
 
 
 def _milliseconds(seconds: float) -> int:
