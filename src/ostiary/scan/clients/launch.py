@@ -6,13 +6,14 @@ Nothing of a command is passed on that was not recognised: an argument may be a 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePath
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
 import msgspec
 
+from ostiary.registry.launcher import Kind, Read, launcher_of
 from ostiary.scan.clients.gated import is_gated
 from ostiary.scan.clients.secrecy import looks_secret, secret_in_url
 
@@ -41,52 +42,8 @@ class Launch(msgspec.Struct, frozen=True):
         return f"{self.program} {self.package}" + (f"{sign}{self.version}" if self.version else "")
 
 
-_Options = Mapping[str, frozenset[str]]
-
-_NPM: Final[_Options] = {
-    "flags": frozenset(
-        {"-y", "--yes", "-q", "--quiet", "--silent", "--no", "--bun", "-s", "--prefer-online"}
-    ),
-    "values": frozenset({"--registry", "--cache", "--userconfig", "-w", "--workspace", "--loglevel"}),
-    "package": frozenset({"-p", "--package"}),
-}
-_PYPI: Final[_Options] = {
-    "flags": frozenset(
-        {"-q", "--quiet", "-v", "--verbose", "--no-cache", "--offline", "--isolated", "--refresh", "-U", "-n",
-         "--upgrade", "--native-tls", "--no-config", "--no-progress", "--managed-python", "--pip-args"}
-    ),
-    "values": frozenset(
-        {"-p", "--python", "--with", "--with-requirements", "--with-editable", "--index", "--index-url", "-i",
-         "--default-index", "--extra-index-url", "--find-links", "-f", "--directory", "--cache-dir",
-         "--refresh-package", "--prerelease", "--env-file", "--project", "-c", "--constraints",
-         "--config-file", "--python-preference", "--exclude-newer"}
-    ),
-    "package": frozenset({"--from", "--spec"}),
-}  # fmt: skip
-_OCI: Final[_Options] = {
-    "flags": frozenset(
-        {"-i", "-t", "-it", "-ti", "--rm", "--init", "--interactive", "--tty", "--privileged", "--read-only",
-         "-q", "--quiet", "-P", "--publish-all", "--no-healthcheck", "--sig-proxy"}
-    ),
-    "values": frozenset(
-        {"-e", "--env", "--env-file", "-v", "--volume", "--mount", "--name", "-p", "--publish", "--network",
-         "--net", "-u", "--user", "-w", "--workdir", "--entrypoint", "--add-host", "--platform", "-m",
-         "--memory", "--cpus", "--cap-add", "--cap-drop", "--security-opt", "-l", "--label", "-h",
-         "--hostname", "--pull", "--tmpfs", "--dns", "--device", "--gpus", "--ulimit", "--pids-limit",
-         "--restart", "--log-driver", "--log-opt", "--runtime", "--userns", "--ipc", "--pid", "--shm-size"}
-    ),
-    "package": frozenset[str](),
-}  # fmt: skip
-
-_NPM_RUNNERS: Final = {"npx": 0, "bunx": 0, "pnpx": 0}
-_NPM_WORDS: Final = {
-    ("npm", "exec"),
-    ("npm", "x"),
-    ("pnpm", "dlx"),
-    ("pnpm", "exec"),
-    ("yarn", "dlx"),
-    ("bun", "x"),
-}
+_PYPI_PROGRAMS: Final = frozenset({"uvx", "pipx", "uv"})
+_ENGINES: Final = frozenset({"docker", "podman", "nerdctl"})
 _SHELLS: Final = frozenset({"sh", "bash", "zsh", "dash", "fish", "powershell", "pwsh"})
 _NAME: Final = re.compile(r"(@[A-Za-z0-9._~-]{1,100}/)?[A-Za-z0-9._~-]{1,100}")
 _VERSION: Final = re.compile(r"[A-Za-z0-9.*^~<>=|!,+_ -]{1,60}")
@@ -109,14 +66,14 @@ def launch(command: Sequence[str]) -> Launch:
         return Launch("", "unknown")
     program = re.sub(r"\.(exe|cmd|bat)$", "", _base(words[0]).lower())
     rest = words[1:]
-    if program in _NPM_RUNNERS:
-        return _npm(program, rest)
-    if (program, *rest[:1]) in _NPM_WORDS:
-        return _npm(f"{program} {rest[0]}", rest[1:])
-    if program in {"uvx", "pipx", "uv"}:
-        return _pypi(program, rest)
-    if program in {"docker", "podman", "nerdctl"}:
-        return _oci(program, rest)
+    launcher = launcher_of([program, *rest])
+    if launcher is not None:
+        spec = Read(launcher, words[len(launcher.words) :], shown=True).package
+        return _SHOWN[launcher.kind](launcher.words, spec)
+    if program in _PYPI_PROGRAMS:
+        return Launch(program, "file", pin="local")
+    if program in _ENGINES:
+        return Launch(f"{program} mcp" if rest[:1] == ["mcp"] else program, "unknown")
     if program in _SHELLS:
         return Launch(program, "unknown")
     if program == "deno":
@@ -168,34 +125,6 @@ def _base(word: str) -> str:
     return (name.split() or [name])[0]
 
 
-def _first(words: Sequence[str], options: _Options) -> str:
-    """The package among the arguments of a runner; empty where an unknown option stands before it.
-
-    The word behind an unknown option may be its value, and its value may be a secret.
-    """
-    at = 0
-    while at < len(words):
-        word = words[at]
-        name, equals, value = word.partition("=")
-        if word == "--":
-            return words[at + 1] if at + 1 < len(words) else ""
-        if not word.startswith("-"):
-            return word
-        if name in options["package"]:
-            return value if equals else "".join(words[at + 1 : at + 2])
-        if name in options["values"]:
-            at += 1 if equals else 2
-        elif word in options["flags"] or equals:
-            at += 1
-        else:
-            return ""
-    return ""
-
-
-def _npm(program: str, words: Sequence[str]) -> Launch:
-    return _npm_package(program, _first(words, _NPM))
-
-
 def _npm_package(program: str, spec: str) -> Launch:
     if not spec:
         return Launch(program, "npm")
@@ -214,13 +143,12 @@ def _npm_package(program: str, spec: str) -> Launch:
     return Launch(program, "npm", name, version, "pinned" if _EXACT.fullmatch(version) else "floating")
 
 
-def _pypi(program: str, words: Sequence[str]) -> Launch:
-    if program in {"pipx", "uv"}:
-        skip = 2 if program == "uv" else 1
-        if list(words[:skip]) not in (["run"], ["tool", "run"]):
-            return Launch(program, "file", pin="local")
-        words = words[skip:]
-    spec = _first(words, _PYPI)
+def _npm(words: Sequence[str], spec: str) -> Launch:
+    return _npm_package(" ".join(words), spec)
+
+
+def _pypi(words: Sequence[str], spec: str) -> Launch:
+    program = words[0]
     if spec.startswith(("git+", "http://", "https://")):
         return _repository(program, spec)
     if spec.startswith((".", "/", "~")):
@@ -238,13 +166,8 @@ def _pypi(program: str, words: Sequence[str]) -> Launch:
     return Launch(program, "pypi", found[1], shown, "pinned" if exact else "floating")
 
 
-def _oci(program: str, words: Sequence[str]) -> Launch:
-    rest = list(words[1:]) if words[:1] == ["container"] else list(words)
-    if rest[:1] == ["mcp"]:
-        return Launch(f"{program} mcp", "unknown")
-    if rest[:1] != ["run"]:
-        return Launch(program, "unknown")
-    found = _IMAGE.fullmatch(_first(rest[1:], _OCI))
+def _oci(words: Sequence[str], spec: str) -> Launch:
+    program, found = words[0], _IMAGE.fullmatch(spec)
     if found is None or looks_secret(found[1]):
         return Launch(program, "oci")
     if found[3]:
@@ -253,6 +176,13 @@ def _oci(program: str, words: Sequence[str]) -> Launch:
     if looks_secret(tag):
         return Launch(program, "oci", found[1])
     return Launch(program, "oci", found[1], tag, "floating" if tag in {"", "latest"} else "tagged")
+
+
+_SHOWN: Final[Mapping[Kind, Callable[[Sequence[str], str], Launch]]] = {
+    "npm": _npm,
+    "pypi": _pypi,
+    "oci": _oci,
+}
 
 
 def _deno(words: Sequence[str]) -> Launch:
