@@ -158,6 +158,11 @@ def test_without_walls_and_without_that_word_a_server_is_not_started(folder: Pat
         (["--allow-host", "example.com", "--allow-network"], True, "both --allow-host and --allow-network"),
         (["-o", "nowhere/r.html"], True, "there is no folder `nowhere`"),
         (["--header", "X: y"], True, "options for a server's URL"),
+        (["--upstream-ca", "x.pem"], True, "options for a server's URL"),
+        (["--upstream-ca", "x.pem", "--upstream", "http://127.0.0.1:1/mcp"], False, "over https://"),
+        (["--upstream-ca", "x.pem", "--config", ".mcp.json"], False, "with options for one"),
+        (["--era", "old"], True, "--era: `old` is none"),
+        (["--era", "old", "--config", ".mcp.json"], False, "--era: `old` is none"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(
@@ -176,6 +181,54 @@ def test_a_file_that_names_no_server_is_no_success(folder: Path) -> None:
 
     assert done.returncode == 2
     assert "names no server" in done.stderr
+
+
+@pytest.fixture(name="other")
+def another_file(folder: Path) -> Path:
+    """A second file, with a server of the same name and the same tool, and one of its own."""
+    rows = {"command": sys.executable, "args": [str(LISTING), str(folder / "harmless.json")]}
+    (folder / "b").mkdir()
+    (folder / "b/.mcp.json").write_text(json.dumps({"mcpServers": {"rows": rows, "more": rows}}))
+    return folder / "b/.mcp.json"
+
+
+def test_the_servers_of_several_files_are_in_one_report_and_told_apart_by_their_file(
+    folder: Path, other: Path
+) -> None:
+    done = of_file(folder, "--config", "b/.mcp.json", "--config", "./.mcp.json", "--format", "json")
+    servers = json.loads(done.stdout)["servers"]
+
+    assert done.returncode == 2  # one of them is gone
+    assert [(one["name"], one["source"]) for one in servers] == [
+        ("db", ".mcp.json"), ("rows (.mcp.json)", ".mcp.json"), ("gone", ".mcp.json"),
+        ("rows (b/.mcp.json)", "b/.mcp.json"), ("more", "b/.mcp.json"),
+    ]  # fmt: skip
+
+
+def test_a_server_of_several_files_can_be_picked(folder: Path, other: Path) -> None:
+    one = of_file(folder, "--config", "b/.mcp.json", "--server", "more")
+    both = of_file(folder, "--config", "b/.mcp.json", "--server", "rows")
+    none = of_file(folder, "--config", "b/.mcp.json", "--server", "mroe")
+    policy = of_file(folder, "--config", "b/.mcp.json", "--server", "rows", "--policy-out", "p.json")
+
+    assert (one.returncode, both.returncode, none.returncode, policy.returncode) == (0, 0, 2, 2)
+    assert "1 server scanned" in one.stdout
+    assert "2 servers scanned" in both.stdout
+    assert "2 files name no server `mroe`" in none.stderr
+    assert "did you mean `more`" in none.stderr
+    assert "--policy-out is for one server" in policy.stderr
+
+
+@pytest.mark.parametrize(("text", "words"), [("{", "b/.mcp.json"), ('{"mcpServers": {}}', "names no server")])
+def test_one_file_that_cannot_be_used_among_several_is_refused_before_any_server_is_asked(
+    folder: Path, other: Path, text: str, words: str
+) -> None:
+    other.write_text(text)
+    done = of_file(folder, "--config", "b/.mcp.json")
+
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "asking" not in done.stderr
 
 
 def test_a_policy_and_its_tests_are_written_and_the_policy_passes_them(folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -82,6 +83,24 @@ def test_what_two_clients_see_is_judged_apart_because_no_agent_sees_both() -> No
 
     assert [one.judged[0].findings for one in found] == [(), ()]
     assert [one.name for one in found] == ["db (cursor)", "db (zed)"]
+
+
+def test_what_two_files_name_is_judged_apart_and_told_apart_by_the_file() -> None:
+    one: dict[str, Any] = {"client": "zed", "source": "a/.mcp.json"}
+    two: dict[str, Any] = {"client": "zed", "source": "b/.mcp.json"}
+    scanned = [server("db", LIST, **one), server("only", DROP, **one), server("db", LIST, **two)]
+    found = examine([*scanned, unreachable("db", **two)])
+
+    assert [one.judged[0].findings for one in found[:3]] == [(), (), ()]
+    assert [one.name for one in found] == [
+        "db (a/.mcp.json)", "only", "db (b/.mcp.json)", "db (b/.mcp.json) #2",
+    ]  # fmt: skip
+
+
+def test_a_name_that_looks_like_another_with_its_file_is_still_another() -> None:
+    scanned = [server("db (b)", source="a"), server("db", source="a"), server("db", source="b")]
+
+    assert [one.name for one in examine(scanned)] == ["db (b)", "db (a)", "db (b) #2"]
 
 
 def test_servers_of_one_name_are_told_apart() -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import msgspec
 import typer
@@ -14,12 +15,16 @@ from ostiary import VERSION
 from ostiary.cli.options import StateOption, print_json
 from ostiary.cli.printable import full_time, printable
 from ostiary.cli.target import (
+    Authorities,
+    Era,
     HeaderEnvs,
     HeaderFiles,
     Headers,
     Timeout,
     Transport,
     Upstream,
+    command_of,
+    era_of,
     read_target,
 )
 from ostiary.cli.written import check_free, write_file
@@ -51,11 +56,11 @@ NOT_SCANNED = 2
 MAX_NAMED = 5
 
 Config = Annotated[
-    Path | None,
-    typer.Option("--config", metavar="FILE", help="A client's file of servers.", show_default=False),
+    list[Path] | None,
+    typer.Option("--config", metavar="FILE", help="A client's file of servers; more than once."),
 ]
 ServerName = Annotated[
-    str, typer.Option("--server", metavar="NAME", help="Only this one of a file; else what to call it.")
+    str, typer.Option("--server", metavar="NAME", help="Only this one of the files; else what to call it.")
 ]
 FormatOption = Annotated[
     ReportFormat | None,
@@ -107,12 +112,14 @@ def scan(
     header: Headers = None,
     header_env: HeaderEnvs = None,
     header_file: HeaderFiles = None,
+    upstream_ca: Authorities = None,
+    era: Era = "auto",
     timeout: Timeout = 60,
     state_dir: StateOption = None,
 ) -> None:
     """Ask servers for their tools behind walls, and report what those can do. None is called.
 
-    The servers are `-- COMMAND…`, --upstream URL or those of a file (--config). Exit status: 0 done,
+    The servers are `-- COMMAND…`, --upstream URL or those of files (--config). Exit status: 0 done,
     1 something came up to --fail-on, 2 could not run, or a server could not be scanned.
     """
     from ostiary.scan.examined import examine
@@ -125,11 +132,8 @@ def scan(
     if allow_host and allow_network:
         raise CallerFault("both --allow-host and --allow-network were given", hint="give one of them")
     _check_files(output, policy_out, force=force)
-    headers = (header, header_env, header_file)
-    if config is not None:
-        targets = _of_file(context, config, server, upstream, upstream_transport, headers)
-    else:
-        targets = (_named(context, server, upstream, upstream_transport, headers, state_dir),)
+    one = _One(upstream, upstream_transport, (header, header_env, header_file), upstream_ca)
+    targets = _of_files(context, config, server, one) if config else _named(context, server, one, state_dir)
     if policy_out is not None and len(targets) > 1:
         raise CallerFault("--policy-out is for one server", hint="pick it with --server NAME")
     examined = examine(
@@ -141,6 +145,8 @@ def scan(
             all_hosts=allow_network,
             unsafe_no_isolation=unsafe_no_isolation,
             seconds=timeout,
+            era=era_of(era),
+            authorities=upstream_ca,
         )
     )
     report = Report(servers=examined, version=VERSION, when=full_time(now()))
@@ -148,8 +154,7 @@ def scan(
     if policy_out is not None:
         _write_policy(examined[0], policy_out, force=force)
     reached = [*reaching(examined, least)] if least is not None else []
-    status = _verdict(report, reached, (fail_on or "").strip().lower())
-    raise typer.Exit(status)
+    raise typer.Exit(_verdict(report, reached, (fail_on or "").strip().lower()))
 
 
 def _check_files(output: Path | None, policy_out: Path | None, *, force: bool) -> None:
@@ -190,59 +195,70 @@ def _progress(name: str) -> None:
     typer.echo(f"asking {printable(name)}", err=True)
 
 
-_Headers = tuple[list[str] | None, list[str] | None, list[str] | None]
+class _One(NamedTuple):
+    """What the command line says of one server that is reached by URL."""
+
+    upstream: str
+    transport: str
+    headers: tuple[list[str] | None, list[str] | None, list[str] | None]
+    authorities: Path | None
+
+    @property
+    def given(self) -> bool:
+        return bool(self.upstream or self.transport or any(self.headers) or self.authorities)
 
 
-def _of_file(
-    context: typer.Context, config: Path, server: str, upstream: str, transport: str, headers: _Headers
-) -> tuple[Target, ...]:
-    """The servers of a client's file, or the one of this name."""
-    from difflib import get_close_matches
-
-    from ostiary.cli.target import command_of
-    from ostiary.registry.change import named
+def _of_files(context: typer.Context, configs: Sequence[Path], server: str, one: _One) -> tuple[Target, ...]:
+    """The servers of clients' files, or those of this name."""
     from ostiary.scan.clients import read_config
 
-    if upstream or command_of(context) or transport or any(headers):
+    if one.given or command_of(context):
         raise CallerFault(
             "--config was given together with another server, or with options for one",
             hint="give --config alone, or `-- COMMAND…`, or --upstream URL",
         )
-    targets = read_config(config)
-    if not targets:
-        raise CallerFault(f"`{printable(str(config))}` names no server that is switched on")
-    if not server:
-        return targets
+    targets: list[Target] = []
+    files: dict[str, Path] = {}  # the same file twice is one file
+    for path in configs:
+        files.setdefault(os.path.realpath(path), path)
+    for path in files.values():
+        found = read_config(path)
+        if not found:
+            raise CallerFault(f"`{printable(str(path))}` names no server that is switched on")
+        targets += found
+    return _picked(targets, server, [*files.values()]) if server else tuple(targets)
+
+
+def _picked(targets: Sequence[Target], server: str, files: Sequence[Path]) -> tuple[Target, ...]:
+    """Those of this name. Raises CallerFault where there is none."""
+    from difflib import get_close_matches
+
+    from ostiary.registry.change import named
+
     chosen = tuple(target for target in targets if target.name == server)
     if not chosen:
         near = get_close_matches(server, [target.name for target in targets], n=1)
         others = ", ".join(named(target.name) for target in targets[:MAX_NAMED])
+        where = f"`{printable(str(files[0]))}` names" if len(files) == 1 else f"{len(files)} files name"
         raise CallerFault(
-            f"`{printable(str(config))}` names no server {named(server)}",
-            hint=f"did you mean {named(near[0])}" if near else f"it names {others}",
+            f"{where} no server {named(server)}",
+            hint=f"did you mean {named(near[0])}" if near else f"there are {others}",
         )
     return chosen
 
 
-def _named(
-    context: typer.Context,
-    server: str,
-    upstream: str,
-    transport: str,
-    headers: _Headers,
-    state_dir: str | None,
-) -> Target:
+def _named(context: typer.Context, server: str, one: _One, state_dir: str | None) -> tuple[Target]:
     """The server of the command line. Raises CallerFault where there is none."""
     from ostiary.scan.naming import name_of_command, name_of_url
     from ostiary.scan.scanned import Target
 
     options = read_target(
         context,
-        upstream=upstream,
-        transport=transport,
+        upstream=one.upstream,
+        transport=one.transport,
         server=server,
-        headers=headers,
-        tls=(None, None, None),
+        headers=one.headers,
+        tls=(one.authorities, None, None),
         state_dir=state_dir,
     )
     if options is None:
@@ -250,16 +266,16 @@ def _named(
             "which servers are to be scanned", hint="give `-- COMMAND…`, --upstream URL or --config FILE"
         )
     if options.upstream is None:
-        return Target(
-            name=server or name_of_command(options.command),
-            command=tuple(options.command),
-            cwd=os.getcwd(),  # noqa: PTH109 - a text
-        )
-    return Target(
-        name=server or name_of_url(options.upstream),
-        transport=options.upstream_transport,
-        url=options.upstream,
-        headers=tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in options.headers),
+        name = server or name_of_command(options.command)
+        return (Target(name=name, command=tuple(options.command), cwd=os.getcwd()),)  # noqa: PTH109 - a text
+    sent = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in options.headers)
+    return (
+        Target(
+            name=server or name_of_url(options.upstream),
+            transport=options.upstream_transport,
+            url=options.upstream,
+            headers=sent,
+        ),
     )
 
 

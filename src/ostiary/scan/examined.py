@@ -55,14 +55,14 @@ class Examined(msgspec.Struct, frozen=True, kw_only=True):
 def examine(scanned: Sequence[Scanned]) -> tuple[Examined, ...]:
     """One for each server, in order.
 
-    The tools of all servers of one client are judged together, because its agent sees them
-    together: one server may take the name of another's tool, or give orders about it.
+    The tools of all servers that one file names for a client are judged together, because its agent
+    sees them together: one server may take the name of another's tool, or give orders about it.
     """
     names = _names(scanned)
     tools = [_tools(one, name) for one, name in zip(scanned, names, strict=True)]
-    together: dict[str, list[int]] = {}
+    together: dict[tuple[str, str], list[int]] = {}
     for index, one in enumerate(scanned):
-        together.setdefault(one.target.client, []).append(index)
+        together.setdefault((one.target.client, one.target.source), []).append(index)
     known: dict[int, tuple[Classification, ...]] = {}
     for indices in together.values():
         results = iter(judged([tool for index in indices for tool in tools[index]]))
@@ -150,12 +150,16 @@ def tokens_of(tool: Described) -> int:
 
 
 def _names(scanned: Sequence[Scanned]) -> list[str]:
-    """The names of the targets; those that two have in common get the client, then a number."""
+    """The names of the targets; those that two have in common get the client or file, then a number."""
     plain = [one.target.name for one in scanned]
     counted = Counter(plain)
+    named: dict[str, set[str]] = {}
+    for one in scanned:
+        named.setdefault(one.target.name, set()).add(one.target.source)
+    more = [one.target.source if len(named[one.target.name]) > 1 else one.target.client for one in scanned]
     longer = [
-        f"{name} ({one.target.client})" if counted[name] > 1 and one.target.client else name
-        for name, one in zip(plain, scanned, strict=True)
+        f"{name} ({each})" if counted[name] > 1 and each else name
+        for name, each in zip(plain, more, strict=True)
     ]
     taken: set[str] = set()
     for index, name in enumerate(longer):

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Final
+
+from msgspec import structs
 
 from ostiary import VERSION
 from ostiary.errors import OstiaryError
@@ -14,7 +17,7 @@ from ostiary.registry.change import printable
 from ostiary.sandbox.egress.places import read_allowed
 from ostiary.sandbox.masks import LEAST, Masks
 from ostiary.scan.concealed import masks_of
-from ostiary.scan.introspect import Introspection, Manner, Way, introspect
+from ostiary.scan.introspect import Era, Introspection, Manner, Way, introspect
 from ostiary.scan.scanned import Scanned, Target
 from ostiary.settings import ProxyOptions, checked_header
 from ostiary.wiring.network import prepare_network
@@ -29,7 +32,7 @@ _OURS: Final = frozenset({"accept", "content-type"})
 """Headers that every request has, whatever a configuration says."""
 
 
-def scan_all(
+def scan_all(  # noqa: PLR0913 - each thing that a person may say of a scan, all named
     targets: Sequence[Target],
     environ: Mapping[str, str],
     *,
@@ -38,25 +41,35 @@ def scan_all(
     all_hosts: bool = False,
     unsafe_no_isolation: bool = False,
     seconds: float = 60,
+    era: Era | None = None,
+    authorities: Path | None = None,
 ) -> tuple[Scanned, ...]:
     """Ask every server for what it offers, in the order of `targets`; a bad one never stops the rest.
 
-    `on_progress` is told the name of each as it is begun. `seconds` bound each of them. What runs here
-    does so behind walls, without a network unless `hosts` names what it may reach, or `all_hosts`. With
+    `on_progress` is told the name of each as it is begun. `seconds` bound each of them. They are asked in
+    `era`, where None tries both; `authorities` may vouch for those over https. What runs here does so behind
+    walls, without a network unless `hosts` names what it may reach, or `all_hosts`. With
     `unsafe_no_isolation` it runs as any program of this user does. To be called in the main thread.
     """
     given = Given(tuple(map(read_allowed, hosts)), all_hosts, unsafe_no_isolation)
-    return run(_Work(environ, on_progress, given, seconds).all(targets))
+    asked = Manner((), VERSION, era, seconds, everything=True)
+    return run(_Work(environ, on_progress, given, asked, authorities).all(targets))
 
 
 class _Work:
     def __init__(
-        self, environ: Mapping[str, str], on_progress: Callable[[str], None], given: Given, seconds: float
+        self,
+        environ: Mapping[str, str],
+        on_progress: Callable[[str], None],
+        given: Given,
+        manner: Manner,
+        authorities: Path | None,
     ) -> None:
         self._environ = environ
         self._on_progress = on_progress
         self._given = given
-        self._seconds = seconds
+        self._manner = manner
+        self._authorities = authorities
         self._started = Started(environ, given)
 
     async def all(self, targets: Sequence[Target]) -> tuple[Scanned, ...]:
@@ -98,8 +111,7 @@ class _Work:
         )
 
     async def _command(self, target: Target, ran: asyncio.Event) -> Introspection:
-        manner = Manner((), VERSION, None, self._seconds, everything=True)
-        return await self._started.ask(target, manner, ran.set)
+        return await self._started.ask(target, self._manner, ran.set)
 
     async def _url(self, target: Target) -> Introspection:
         headers = tuple(
@@ -112,11 +124,12 @@ class _Work:
             listen=None,
             state_dir=None,
             upstream_transport="auto" if target.transport == "stdio" else target.transport,
+            upstream_ca=self._authorities,
         )
         network = prepare_network(options, self._environ, now)
         dial = partial(make_upstream, options, asyncio.Event(), network, nothing)
-        era = "legacy" if target.transport == "sse" else None  # the only one that this transport has
-        return await introspect(Way(dial), Manner(headers, VERSION, era, self._seconds, everything=True))
+        era = "legacy" if target.transport == "sse" else self._manner.era  # the only one that sse has
+        return await introspect(Way(dial), structs.replace(self._manner, headers=headers, era=era))
 
 
 def _masks(target: Target) -> Masks:
