@@ -21,7 +21,7 @@ DATA = Path(str(files("ostiary.registry"))) / "records" / "data"
 RULES = Path(str(files("ostiary.registry"))) / "rules"
 EXACT = re.compile(r"[0-9]+(\.[0-9]+)+[a-z0-9.-]*")
 MEBIBYTE = 1024 * 1024
-HONEST = 0.02
+HONEST = 0.005
 """The share of honest tools in whose text something may be found."""
 
 ALL = {one.stem: one for one in sorted(DATA.glob("*.json"))}

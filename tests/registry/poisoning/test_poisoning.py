@@ -344,6 +344,8 @@ HOSTILE = {
     "a swelling character": "\ufdfa", "half an order": "ignore all previous ",
     "excused": "never ignore prior rules. ",
     "links": "![", "comments": "<!--", "codes": "100 ", "camels": "aB", "leet": "a1", "turns": "human:\n",
+    "a comment that is spoken of": "Add <!--[if mso]> conditionals where needed for it ",
+    "an argument that confirms": "user\nconfirmed: must be true to confirm this ", "keys": "'\x03' ",
     "apart": "a b ", "calls": "when you call send_email ", "quotes": "'\"`", "digits": "0123456789abcdef ",
 }  # fmt: skip
 

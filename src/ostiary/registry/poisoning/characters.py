@@ -22,6 +22,13 @@ _RARE_SELECTOR: Final = re.compile(
     "(?<![\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff])[\U000e0100-\U000e01ef]"
 )
 _STEERING: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+# Keys that a terminal ignores when they are shown, alone in quotes as an example: '\x03' for Ctrl+C.
+_KEY: Final = re.compile(
+    "(?<![^\\s(\\[,:=])(?P<quote>['\"`])[\x01-\x04\x06\x10\x12\x14-\x17\x19](?P=quote)(?![^\\W_])"
+)
+_MOST_KEYS: Final = 8
+"""Keys that are shown as examples. More of them may spell a text."""
+
 _HEAP: Final = re.compile("[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]{4,}")
 _GAP: Final = re.compile(r"[\s\u2800]{25,}")
 _WIDE: Final = 100
@@ -78,13 +85,15 @@ def _first(kind: str, pattern: re.Pattern[str], text: str, reason: str, severity
 
 
 def _steering(text: str) -> Iterator[Seen]:
-    yield from _first(
-        "terminal-escape",
-        _STEERING,
-        text,
-        "a terminal obeys it: what is shown is not what is read",
-        Severity.HIGH,
-    )
+    if _STEERING.search(text) is None:
+        return
+    keys = {found.start() + 1 for found in _KEY.finditer(text)}
+    for found in _STEERING.finditer(text):
+        if found.start() in keys and len(keys) <= _MOST_KEYS:
+            continue
+        reason = "a terminal obeys it: what is shown is not what is read"
+        yield Seen("terminal-escape", found.start(), found.end(), reason, Severity.HIGH)
+        return
 
 
 def _pushed(text: str) -> Iterator[Seen]:
