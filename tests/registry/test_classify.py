@@ -218,6 +218,19 @@ def test_nothing_that_executes_destroys_or_moves_money_is_called_a_read(file: st
     assert [tool.name for tool in mild if (tool.server, tool.name) not in aside] == []
 
 
+def near() -> list[Any]:
+    return json.loads((ROOT / "tests/registry/labels/near.json").read_text(encoding="utf-8"))["tools"]
+
+
+@pytest.mark.parametrize("tool", near(), ids=lambda tool: tool["tool"])
+def test_what_is_near_to_a_misjudged_tool_is_called_what_its_label_says(tool: Any) -> None:
+    result = one(
+        tool["tool"], tool["description"], server=tool["server"], input_schema=tool.get("inputSchema")
+    )
+
+    assert result.category.value == tool["category"]
+
+
 def test_no_rule_names_a_tool() -> None:
     names = {each.tool.name.lower() for each in labelled("intercept.json") if "_" in each.tool.name}
     rules = ROOT / "src/ostiary/registry/rules"  # not those that look for imitations of well-known names

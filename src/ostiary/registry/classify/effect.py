@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import takewhile
 from typing import Final
 
 import msgspec
@@ -20,6 +21,7 @@ from ostiary.registry.classify.finding import (
     verb_of,
     without_noun,
 )
+from ostiary.registry.classify.passthrough import any_request
 from ostiary.registry.classify.reading import Argument
 from ostiary.registry.classify.rules import Rules, Verb
 from ostiary.registry.classify.words import MAX_TEXT, Words, sentences, singular, text_words
@@ -33,6 +35,9 @@ ORDER: Final = (
 MAX_EVIDENCE: Final = 8
 NEAR: Final = 6
 """Words after a verb among which its object is looked for."""
+
+CLOSE: Final = 2
+"""The same for objects that count only right behind the verb."""
 
 _TRADES: Final = frozenset({"buy", "sell", "market", "limit", "stop"})
 _TYPES: Final = frozenset({"string", "array", ""})
@@ -64,7 +69,8 @@ def effect_of(tool: Described, arguments: Sequence[Argument], rules: Rules) -> E
     for one in arguments:
         if one.name.lower() in rules.grammar.selectors:
             found += [_evidence(hit, hit.verb.effect) for hit in in_choices(one, rules)]
-    found += _from_text(named, told, rules)
+    found += any_request(tool, arguments, named, words, rules)
+    found += _from_text(named, told, _asked(named, arguments, rules), rules)
     found += _irreversible(text, rules)
     found += _executing_arguments(found, arguments, rules)
     if not found:
@@ -87,19 +93,38 @@ def _objected(hit: Hit, words: Words, rules: Rules) -> Category:
     money = nouns & (rules.money | rules.moved if moves else rules.money)
     if money and (moves or verb.effect is not Category.READ) and not nouns & rules.no_money:
         return Category.FINANCIAL
-    return _paired(verb, nouns, rules)
+    return _paired(verb, nouns, nouns, rules)
 
 
 def _nouns(words: Words) -> set[str]:
     return {singular(each) for word in words for each in word.strip("·").split("·")}
 
 
-def _paired(verb: Verb, nouns: set[str], rules: Rules) -> Category:
-    worse = [each.effect for each in rules.effects.pairs if verb.word in each.verbs and nouns & each.objects]
+def _paired(verb: Verb, near: set[str], close: set[str], rules: Rules) -> Category:
+    worse = [
+        each.effect
+        for each in rules.effects.pairs
+        if verb.word in each.verbs and (close if each.close else near) & each.objects
+    ]
     return worst([verb.effect, *worse])
 
 
-def _from_text(named: list[Hit], told: list[Hit], rules: Rules) -> Said:
+def _asked(named: Sequence[Hit], arguments: Sequence[Argument], rules: Rules) -> frozenset[str]:
+    """The verbs by which a query of the name only asks: `find` makes `a find query` no code.
+
+    No verb does where a query is passed in as a text, which may say anything.
+    """
+    if any(
+        not one.choices and one.kind in _TYPES and not rules.grammar.query.isdisjoint(one.words.split()[-1:])
+        for one in arguments
+    ):
+        return frozenset()
+    return frozenset(
+        hit.words for hit in named if hit.verb.effect is Category.READ and hit.verb.strength == "strong"
+    )
+
+
+def _from_text(named: list[Hit], told: list[Hit], asked: frozenset[str], rules: Rules) -> Said:
     """What sentences say: all of it where the name has no verb, else only what is plainly worse."""
     concrete = [hit for hit in named if hit.verb.strength != "vague"]
     before = worst([hit.verb.effect for hit in concrete])
@@ -111,18 +136,36 @@ def _from_text(named: list[Hit], told: list[Hit], rules: Rules) -> Said:
             counts = at == 0 or ORDER.index(effect) > ORDER.index(Category.READ)
         else:
             first = at == 0 or effect is Category.DESTRUCTIVE or not strong
-            counts = effect is before or (first and _raises(hit, effect, before, rules))
+            counts = effect is before or (first and _raises(hit, effect, before, asked, rules))
         if counts:
             found.append(_evidence(hit, effect))
     return found
 
 
-def _raises(hit: Hit, effect: Category, before: Category, rules: Rules) -> bool:
+def _raises(hit: Hit, effect: Category, before: Category, asked: frozenset[str], rules: Rules) -> bool:
     """Whether a sentence says plainly something worse than the verb of the name."""
     paired = effect is not hit.verb.effect
-    if ORDER.index(effect) <= ORDER.index(before) or not (paired or hit.verb.strength == "strong"):
+    if ORDER.index(effect) <= ORDER.index(before):
         return False
-    return paired or effect is not Category.EXECUTE or bool(_nouns(hit.rest[:NEAR]) & rules.grammar.code)
+    if paired or effect is not Category.EXECUTE:
+        return paired or hit.verb.strength == "strong"
+    return _sets_going(hit, rules) or (hit.verb.strength == "strong" and _runs_code(hit, asked, rules))
+
+
+def _runs_code(hit: Hit, asked: frozenset[str], rules: Rules) -> bool:
+    near = hit.rest[:NEAR]
+    plain = tuple(
+        word
+        for at, word in enumerate(near)
+        if not (at and near[at - 1] in asked and singular(word) == "query")
+    )
+    return bool(_nouns(plain) & rules.grammar.code)
+
+
+def _sets_going(hit: Hit, rules: Rules) -> bool:
+    """Whether something begins that goes on by itself: its name stands before words like `with` and `by`."""
+    begun = tuple(takewhile(lambda word: word not in rules.grammar.links, hit.rest[:NEAR]))
+    return hit.verb.word in rules.grammar.starters and bool(_nouns(begun) & rules.grammar.running)
 
 
 def _text_effect(hit: Hit, rules: Rules) -> Category:
@@ -130,7 +173,7 @@ def _text_effect(hit: Hit, rules: Rules) -> Category:
     trades = "order" in near and _TRADES & _nouns(hit.rest[: NEAR + 2])
     if hit.verb.word in rules.movers and not near & rules.no_money and (near & rules.moved or trades):
         return Category.FINANCIAL
-    return _paired(hit.verb, near, rules)
+    return _paired(hit.verb, near, _nouns(hit.rest[:CLOSE]), rules)
 
 
 def _irreversible(text: str, rules: Rules) -> Said:

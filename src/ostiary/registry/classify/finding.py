@@ -120,8 +120,26 @@ def without_noun(named: list[Hit], told: Sequence[Hit], words: Words, rules: Rul
 
 def in_choices(argument: Argument, rules: Rules) -> Iterator[Hit]:
     """The verbs of the actions that an argument lists."""
-    for choice in argument.choices:
-        yield from in_name(masked(name_words(choice), rules), f"{argument.where}.enum", rules)
+    listed = [name_words(choice) for choice in argument.choices]
+    states = [words for words in listed if _is_state(words, rules)]
+    filters = _lists_states(listed, rules)
+    for words in listed:
+        if not (filters and words in states):
+            yield from in_name(masked(words, rules), f"{argument.where}.enum", rules)
+
+
+def _lists_states(listed: Sequence[Words], rules: Rules) -> bool:
+    """Whether values are what was done and not what to do, as those of a filter are: `build_failed`.
+
+    Most of them have to be that and can be nothing else, and none may be a plain order.
+    """
+    heads = [verb_of(words[0], rules) if words else None for words in listed]
+    sure = sum(head is None and _is_state(words, rules) for head, words in zip(heads, listed, strict=True))
+    return sure * 2 >= len(listed) and all(head is None or head.both for head in heads)
+
+
+def _is_state(words: Words, rules: Rules) -> bool:
+    return bool(words) and words[-1].endswith("ed") and verb_of(words[-1], rules) is None
 
 
 def in_sentence(sentence: str, rules: Rules) -> Iterator[Hit]:

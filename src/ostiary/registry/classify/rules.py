@@ -52,12 +52,29 @@ class Transfers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Pairs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Verbs that do something worse to these objects."""
+    """Verbs that do something worse to these objects; in a sentence only right behind them, if `close`."""
 
     effect: Category
     reason: str
     verbs: frozenset[str]
     objects: frozenset[str]
+    close: bool = False
+
+
+class Passthrough(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a tool looks that passes any request on, by its arguments and by its text."""
+
+    reason: str
+    methods: Mapping[str, Category]
+    method: frozenset[str]
+    address: frozenset[str]
+    payload: frozenset[str]
+    sends: frozenset[str]
+    any: frozenset[str]
+    every: frozenset[str]
+    of: frozenset[str]
+    objects: frozenset[str]
+    methods_said: frozenset[str]
 
 
 class Grammar(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -70,6 +87,9 @@ class Grammar(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     fillers: frozenset[str]
     code: frozenset[str]
     query: frozenset[str]
+    starters: frozenset[str]
+    running: frozenset[str]
+    links: frozenset[str]
     never_noun: frozenset[str]
     code_arguments: frozenset[str]
     code_arguments_if_unknown: frozenset[str]
@@ -86,6 +106,7 @@ class Effects(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     money: Listed
     transfers: Transfers
     pairs: tuple[Pairs, ...]
+    passthrough: Passthrough
     harmless: Listed
     irreversible: Listed
     learned: tuple[Verbs, ...]
