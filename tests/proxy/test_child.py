@@ -34,7 +34,10 @@ class Watched:
         self.deaf = asyncio.Event()
         self.exits: list[int] = []
         self.watchdog = Watchdog()
-        events = ChildEvents(self.lines.put_nowait, self.too_long.append, self.deaf.set, self.exits.append)
+        self.read: list[int] = []
+        events = ChildEvents(
+            self.lines.put_nowait, self.too_long.append, self.deaf.set, self.exits.append, self.read.append
+        )
         try:
             self.child = Child(command, self.watchdog, events, max_line=max_line)
         except GatewayFault:
@@ -228,7 +231,7 @@ from ostiary.proxy.stdio.program import Command
 from ostiary.proxy.stdio.watchdog import Watchdog
 
 async def main():
-    events = ChildEvents(lambda line: print(line.decode(), flush=True), print, print, print)
+    events = ChildEvents(lambda line: print(line.decode(), flush=True), print, print, print, [].append)
     child = Child(Command(tuple(sys.argv[1:])), Watchdog(), events)
     print(child.pid, flush=True)
     await asyncio.Event().wait()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import re
 from collections.abc import AsyncIterator, Mapping
 
@@ -12,10 +13,12 @@ import pytest
 
 from ostiary.errors import GatewayFault
 from ostiary.proxy.exchange import Flow, UpstreamRequest
-from ostiary.proxy.stdio.child import Grace
+from ostiary.proxy.stdio.child import Grace, Launch, Started, start_here
 from ostiary.proxy.stdio.conversation import PipeLimits
+from ostiary.proxy.stdio.pipe import CHUNK
 from ostiary.proxy.stdio.program import Command
 from ostiary.proxy.stdio.upstream import ChildLimits, StdioUpstream
+from ostiary.proxy.stdio.watchdog import Watchdog
 from tests.proxy.stdio_world import (
     ECHO,
     Remembering,
@@ -73,6 +76,7 @@ async def upstream(
     single: bool = True,
     pipe_limits: PipeLimits | None = None,
     child_limits: ChildLimits | None = None,
+    launch: Launch | None = None,
 ) -> AsyncIterator[Asked]:
     log: list[str] = []
     running = StdioUpstream(
@@ -83,6 +87,7 @@ async def upstream(
         grace=QUICK,
         log=log.append,
     )
+    running.launch = launch
     try:
         running.start()
         yield Asked(running, log)
@@ -239,6 +244,88 @@ def test_child_that_says_much_nonsense_is_heard_again() -> None:
                 got = await asked.ask(request("tools/call", number))
                 assert got.messages[0]["id"] == number
             assert "not a JSON-RPC message" in asked.log[0]
+
+    on_uvloop(main)
+
+
+class Mouth:
+    """The end of a pipe that stands in for what a server says."""
+
+    def __init__(self) -> None:
+        self._from_it, self._fd = os.pipe()
+        for each in (self._from_it, self._fd):
+            os.set_blocking(each, False)
+
+    def launch(self, command: Command, watchdog: Watchdog) -> Started:
+        started = start_here(command, watchdog)
+        os.close(started.from_it)
+        return Started(started.process, started.to_it, self._from_it)
+
+    async def say(self, data: bytes, most: int = 5_000_000) -> int:
+        """Say it over and over. Returns how many bytes were taken until no more are, or `most` are."""
+        taken = turns = 0
+        while turns < 200 and taken < most:
+            try:
+                taken += os.write(self._fd, data)
+                turns = 0
+            except BlockingIOError:
+                turns += 1
+                await asyncio.sleep(0)
+        os.close(self._fd)
+        return taken
+
+
+PIPE = 65_536
+"""Bytes that a pipe of Linux holds, which nobody has read."""
+
+USELESS = {
+    "a line that never ends": b"x" * 5_000,
+    "empty lines": b"\n" * 5_000,
+    "lines that are too long": b"x" * 4_999 + b"\n",
+    "lines that are no messages": b"x" * 499 + b"\n",
+    "answers to nobody": b'{"jsonrpc": "2.0", "id": 9, "result": {"text": "' + b"x" * 450 + b'"}}\n',
+}
+
+
+@pytest.mark.parametrize("said", USELESS.values(), ids=USELESS.keys())
+@both_loops
+def test_no_more_bytes_are_read_for_nothing_than_the_bound_says(run, said: bytes) -> None:
+    async def main() -> None:
+        mouth = Mouth()
+        limits = PipeLimits(
+            max_line=1_000, max_dropped=1_000_000, max_dropped_bytes=300_000, dropped_within=3_600
+        )
+        idle = server("for line in sys.stdin: pass")
+        async with upstream(idle, pipe_limits=limits, launch=mouth.launch):
+            taken = await mouth.say(said)
+            assert taken > 300_000
+            assert taken <= 300_000 + CHUNK + PIPE
+
+    run(main)
+
+
+def test_messages_are_read_however_many_bytes_they_have_together() -> None:
+    async def main() -> None:
+        message = json.dumps({"jsonrpc": "2.0", "method": "notifications/message", "params": "x" * 900})
+        mouth = Mouth()
+        limits = PipeLimits(max_line=1_000, max_dropped_bytes=2_000, dropped_within=3_600)
+        idle = server("for line in sys.stdin: pass")
+        async with upstream(idle, pipe_limits=limits, launch=mouth.launch) as asked:
+            asked.get()
+            assert await mouth.say(message.encode() + b"\n", most=500_000) >= 500_000
+
+    on_uvloop(main)
+
+
+def test_child_that_wrote_a_line_without_an_end_for_long_is_heard_again_after_it() -> None:
+    async def main() -> None:
+        code = 'print("x" * 1_000_000, flush=True)\n' + ECHO
+        limits = PipeLimits(max_line=1_000, max_dropped_bytes=100_000, dropped_within=0.001)
+        async with upstream(server(code), pipe_limits=limits) as asked:
+            while not asked.log:
+                await asyncio.sleep(0)
+            got = await asked.ask(request("tools/call"))
+            assert got.messages[0]["id"] == 1
 
     on_uvloop(main)
 

@@ -47,13 +47,15 @@ class ChildEvents(msgspec.Struct, frozen=True):
     """What a child tells its owner, always from the event loop.
 
     `line` is a line without its end; `exited` comes last and once, with the exit status.
-    `deaf` is told when the child has closed its input.
+    `deaf` is told when the child has closed its input. `read` is told how many bytes came, once
+    the lines have been that they complete.
     """
 
     line: Callable[[bytes], object]
     too_long: Callable[[TooLong], object]
     deaf: Callable[[], object]
     exited: Callable[[int], object]
+    read: Callable[[int], object]
 
 
 class Started(msgspec.Struct, frozen=True):
@@ -168,6 +170,7 @@ class Child:
                 self._events.too_long(line)
             else:
                 self._events.line(line)
+        self._events.read(len(data))
 
     def _output_ended(self) -> None:
         # It can answer nothing any more, so its exit is only a matter of form.

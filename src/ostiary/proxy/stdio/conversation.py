@@ -21,15 +21,18 @@ from ostiary.wire.strict import Refused
 
 
 class PipeLimits(Bounds, frozen=True):
-    """Bounds of one conversation over a pipe: those of every one, two in bytes, and one on nonsense.
+    """Bounds of one conversation over a pipe: those of every one, two in bytes, and two on nonsense.
 
     Of what is dropped (lines that are no messages, answers to nobody) so many are read in
-    `dropped_within` seconds; then nothing is, until that time is over.
+    `dropped_within` seconds, and so many bytes of it, be it in lines or in one that never ends; then
+    nothing is, until that time is over. Of a line that is not over yet nobody knows what it will be, so
+    `max_dropped_bytes` is to be more than `max_line`.
     """
 
     max_line: int = MAX_LINE
     max_queued: int = 2 * MAX_LINE
     max_dropped: int = 10_000
+    max_dropped_bytes: int = 2 * MAX_LINE
     dropped_within: float = 1.0
 
 
@@ -52,13 +55,19 @@ class PipeConversation:
         self._complain = complain
         self._ended = ended
         self._dropped = 0
+        self._useless = 0
+        self._counting = False
         self._held = False
         self._talk = Conversation(self, command.label, use, limits, self._misbehaves)
         self._child = Child(
             command,
             watchdog,
             ChildEvents(
-                line=self._talk.received, too_long=self._too_long, deaf=self._deaf, exited=self._exited
+                line=self._line,
+                too_long=self._too_long,
+                deaf=self._deaf,
+                exited=self._exited,
+                read=self._read,
             ),
             max_line=limits.max_line,
             launch=launch,
@@ -133,22 +142,46 @@ class PipeConversation:
 
     def resume(self) -> None:
         self._held = False
-        if self._dropped < self._limits.max_dropped:
+        if not self._tiring:
             self._child.resume()
 
     # --- from the child -----------------------------------------------------------------------
+
+    @property
+    def _tiring(self) -> bool:
+        """Whether so much was dropped that nothing is read for now."""
+        limits = self._limits
+        return self._dropped >= limits.max_dropped or self._useless >= limits.max_dropped_bytes
+
+    def _line(self, line: bytes) -> None:
+        before = self._dropped
+        self._talk.received(line)
+        if self._dropped == before:
+            self._useless -= len(line) + 1
+
+    def _read(self, size: int) -> None:
+        """Bytes are useless until they are known to be of a message."""
+        # Less than none are left of a message that had begun when the count was begun anew.
+        self._useless = max(0, self._useless + size)
+        if self._useless:
+            self._count()
 
     def _misbehaves(self, text: str) -> None:
         """It said something that is dropped. What says a lot of that may not keep the gate busy with it."""
         self._complain(text)
         self._dropped += 1
-        if self._dropped == 1:
+        self._count()
+
+    def _count(self) -> None:
+        if not self._counting:
+            self._counting = True
             asyncio.get_running_loop().call_later(self._limits.dropped_within, self._listen_again)
-        if self._dropped == self._limits.max_dropped:
+        if self._tiring:
             self._child.pause()
 
     def _listen_again(self) -> None:
-        self._dropped = 0
+        self._counting = False
+        self._dropped = self._useless = 0
         if not self._held:
             self._child.resume()
 
