@@ -10,7 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ostiary.policy.numbers import MAX_INTEGER, all_bounded, compact, exact, text_of
-from ostiary.policy.patterns import PatternError, compile_finder, compile_glob, compile_regex
+from ostiary.policy.patterns import (
+    PatternError,
+    compile_finder,
+    compile_glob,
+    compile_regex,
+    compile_sieve,
+)
 from ostiary.policy.semver import VersionError, compile_range, read_version
 from tests.policy import naive
 
@@ -58,6 +64,19 @@ def test_a_pattern_of_our_own_finds_every_match_with_its_place_in_bytes() -> Non
 def test_a_pattern_of_our_own_that_cannot_be_compiled_is_refused(pattern: str) -> None:
     with pytest.raises(PatternError):
         compile_finder(pattern, memory=1 << 20)
+
+
+def test_a_sieve_keeps_what_may_match_and_drops_what_lacks_a_word() -> None:
+    likely = compile_sieve(["read.{0,9}file", "(?:send|mail)[ ]ä", "delete"])
+
+    assert likely(b"to read a file, or read none") == [0]
+    assert likely("delete what i mail ä".encode()) == [1, 2]
+    assert likely(b"nothing") == []
+
+
+def test_a_sieve_refuses_what_is_no_pattern() -> None:
+    with pytest.raises(PatternError):
+        compile_sieve(["a", "("])
 
 
 def test_regular_expressions_are_linear() -> None:

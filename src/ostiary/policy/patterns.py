@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Protocol, cast
 
 MAX_PATTERN: Final = 4096
 _MEMORY: Final = 1 << 20
+_SIEVE_MEMORY: Final = 8 << 20
+_ONLY_POTENTIAL: Final = True
 _CACHE: Final = 1024
 _SPECIAL: Final = frozenset("\\.+*?()|[]{}^$")
 
@@ -37,9 +39,16 @@ class _Options(Protocol):
     never_capture: bool
 
 
+class _Filter(Protocol):
+    Add: Callable[[str, _Options], int]
+    Compile: Callable[[], None]
+    Match: Callable[[bytes, bool], list[int] | None]
+
+
 class _Engine(Protocol):
     error: type[Exception]
     Options: Callable[[], _Options]
+    Filter: Callable[[], _Filter]
 
     def compile(self, pattern: str, options: _Options) -> _Regexp: ...
 
@@ -93,6 +102,31 @@ def compile_finder(pattern: str, *, memory: int) -> Callable[[bytes], Iterator[M
         return engine.compile(pattern, options).finditer
     except engine.error as error:
         raise PatternError(f"pattern is not accepted by RE2: {error}") from error
+
+
+def compile_sieve(patterns: Sequence[str]) -> Callable[[bytes], list[int]]:
+    """Compile patterns of our own to tell which of them may match a text, by the words that each needs.
+
+    What is returned gives their indices in order: of all that match, and of some that do not. It is one
+    pass over the text, which takes a small part of what the patterns take, one by one or as one. The text
+    is to be in lower case, in which all words are looked for.
+
+    Raises:
+        PatternError: for one outside RE2's syntax.
+    """
+    engine = _engine()
+    words = engine.Filter()
+    try:
+        for pattern in patterns:
+            options = engine.Options()
+            options.max_mem = _SIEVE_MEMORY
+            options.log_errors = False
+            options.never_capture = True
+            words.Add(pattern, options)
+        words.Compile()
+    except engine.error as error:
+        raise PatternError(f"pattern is not accepted by RE2: {error}") from error
+    return lambda text: sorted(words.Match(text, _ONLY_POTENTIAL) or ())
 
 
 def compile_glob(pattern: str) -> Callable[[str], bool]:

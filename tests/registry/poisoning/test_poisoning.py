@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import base64
+import os
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,7 @@ from hypothesis import strategies as st
 
 from ostiary.registry.classification import Described, Finding, Severity
 from ostiary.registry.poisoning import ACROSS, KINDS, findings
+from ostiary.registry.poisoning.plain import plain, views
 from ostiary.registry.poisoning.walk import MAX_CHARACTERS, MAX_DEPTH, MAX_VALUES
 from ostiary.registry.poisoning.wording import rules
 
@@ -98,6 +102,11 @@ def test_every_rule_gives_a_reason_and_a_kind_that_is_known() -> None:
     assert all(len(asking["reason"]) > 30 for asking in table["parameter"])
 
 
+def passed_over(text: bytes) -> list[int]:
+    matching = [index for index, rule in enumerate(rules().rules) if next(rule.any(text), None)]
+    return sorted({*matching} - {*rules().likely(text)})
+
+
 def test_every_kind_is_on_the_reference_page_with_its_meaning() -> None:
     page = (ROOT / "docs/reference/findings.md").read_text(encoding="utf-8")
 
@@ -112,6 +121,25 @@ def test_the_reference_page_says_which_kinds_depend_on_other_tools() -> None:
     across = set(re.findall(r"^\| `([a-z-]+)` \| .+? \| yes \|$", page, re.MULTILINE))
 
     assert across == set(ACROSS)
+
+
+PIECES = st.lists(
+    st.text(max_size=20)
+    | st.sampled_from([word for order in (*HONEST, *POISONED) for word in str(order["tool"])[:300].split()]),
+    max_size=30,
+)
+
+
+@pytest.mark.parametrize("case", POISONED + HONEST + MISSED, ids=lambda case: case["tool"]["name"])
+def test_no_rule_is_passed_over_that_matches_a_text(case: Json) -> None:
+    for view in views(str(case["tool"]), rules().confusables):
+        assert passed_over(view.encode("utf-8", "replace")) == []
+
+
+@settings(max_examples=100, deadline=None)
+@given(PIECES)
+def test_no_rule_is_passed_over_that_matches_any_words(pieces: list[str]) -> None:
+    assert passed_over(plain(" ".join(pieces)).encode("utf-8", "replace")) == []
 
 
 # --- wherever it stands, and whatever it is wrapped in ------------------------------------------------
@@ -374,6 +402,27 @@ def test_a_name_that_all_have_takes_no_time_squared() -> None:
 
     assert all(each.kind == "shadowed-name" for many in found for each in many)
     assert all(found)
+
+
+NAMES = """
+from ostiary.registry.classification import Described
+from ostiary.registry.poisoning import findings
+words = ["fetch", "fech", "fetchh", "fecth", "search", "serach", "searchh", "seach", "send_email"]
+tools = [Described(f"{word}{index or ''}") for word in words for index in range(8)]
+print([each.reason for found in findings(tools) for each in found])
+"""
+
+
+def test_which_of_several_like_names_is_told_does_not_depend_on_the_process() -> None:
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", NAMES],
+            env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, check=True, timeout=60,
+        ).stdout
+        for seed in "1234"
+    }  # fmt: skip
+
+    assert len(told) == 1
 
 
 # --- tools beside one another ---------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from ostiary.registry.change import printable
 from ostiary.registry.classification import Described, Finding, Severity
 from ostiary.registry.poisoning.across import Other, others, siblings
 from ostiary.registry.poisoning.characters import unseen
-from ostiary.registry.poisoning.names import imitated, malformed, mixed
+from ostiary.registry.poisoning.names import Known, imitated, known_names, malformed, mixed
 from ostiary.registry.poisoning.payloads import inner, sentence
 from ostiary.registry.poisoning.plain import plain, views
 from ostiary.registry.poisoning.walk import Text, Unread, texts, written
@@ -43,14 +43,14 @@ def findings(tools: Sequence[Described]) -> tuple[tuple[Finding, ...], ...]:
 
     Give all tools that one client sees: kinds in `ACROSS` depend on the others, no other kind does.
     """
-    known = siblings(tools)
+    known = {server: _Own(names) for server, names in siblings(tools).items()}
     beside: list[list[Other]] = [[] for _ in tools]
     for other in others(tools, rules().confusables):
         beside[other.tool].append(other)
     return tuple(_of_tool(tool, known[tool.server], beside[index]) for index, tool in enumerate(tools))
 
 
-def _of_tool(tool: Described, own: frozenset[str], beside: Sequence[Other]) -> tuple[Finding, ...]:
+def _of_tool(tool: Described, own: _Own, beside: Sequence[Other]) -> tuple[Finding, ...]:
     found: dict[tuple[str, str], Finding] = {}
     for finding in _in_definition(tool, own):
         found.setdefault((finding.kind, finding.where), finding)
@@ -62,7 +62,7 @@ def _of_tool(tool: Described, own: frozenset[str], beside: Sequence[Other]) -> t
     return tuple(found.values())
 
 
-def _in_definition(tool: Described, own: frozenset[str]) -> Iterator[Finding]:
+def _in_definition(tool: Described, own: _Own) -> Iterator[Finding]:
     for text in texts(tool):
         if isinstance(text, Unread):
             reason = f"{text.why}; what is in the rest is not known, so it is not honest to call it clean"
@@ -74,16 +74,25 @@ def _in_definition(tool: Described, own: frozenset[str]) -> Iterator[Finding]:
             yield Finding(hit.kind, written(text.place), _short(hit.excerpt), hit.reason, hit.severity)
 
 
-def _is_own(tool: str, own: frozenset[str]) -> bool:
+class _Own:
+    """The names of the tools of one server. `anywhere` is all of them as one text, each on its line."""
+
+    def __init__(self, names: frozenset[str]) -> None:
+        self.names = names
+        self.anywhere = "\n".join(names)
+
+
+def _is_own(tool: str, own: _Own) -> bool:
     """Whether the server has the tool; `the search tool` may be any whose name has that word."""
     name = fold(tool)
-    if name in own:
+    if name in own.names:
         return True
     word, _, kind = tool.rpartition(" ")
     if kind != "tool":
         return False
     word = fold(word.removesuffix(" mcp"))
-    return word in _ANY or any(word in each for each in own)
+    # What is folded has no line end, so that it stands within one name or in none.
+    return word in _ANY or word in own.anywhere
 
 
 _ANY: Final = frozenset(
@@ -142,9 +151,14 @@ def _of_name(name: str) -> Iterator[_Hit]:
     if reason:
         yield _Hit("malformed-name", name, reason, Severity.MEDIUM)
     yield from _mixed(name)
-    like = imitated(name, rules().known, rules().confusables)
+    like = imitated(name, _known(), rules().confusables)
     if like:
         yield _Hit("imitated-name", name, f"nearly `{like}`, which many servers have", Severity.MEDIUM)
+
+
+@functools.cache
+def _known() -> tuple[Known, ...]:
+    return known_names(rules().known, rules().confusables)
 
 
 def _mixed(name: str) -> Iterator[_Hit]:

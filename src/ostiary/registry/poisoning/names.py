@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from ostiary.policy.twins import fold
 from ostiary.registry.poisoning.plain import latin
@@ -19,6 +19,7 @@ _NO_NAME: Final = re.compile(r"[(){}<>\"'`$\n\r;|&\\]|\$\{|\{\{")
 _WORDS: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+|[^\W\d_]+")
 _SAME: Final = str.maketrans("01|", "oll")
 _SHORTEST: Final = 5
+_SHORTEST_KNOWN: Final = 4
 _LONG: Final = 8
 _CROWD: Final = 12
 
@@ -73,7 +74,10 @@ def slip(one: str, other: str, shortest: int = _SHORTEST) -> bool:
 
     Plurals, forms of a verb and numbers are what honest names differ by.
     """
-    first, second = words_of(one), words_of(other)
+    return _by_a_slip(words_of(one), words_of(other), shortest)
+
+
+def _by_a_slip(first: list[str], second: list[str], shortest: int) -> bool:
     if len(first) != len(second) or first == second:
         return False
     pairs = [(a, b) for a, b in zip(first, second, strict=True) if a != b]
@@ -99,9 +103,11 @@ def _slipped(one: str, other: str, shortest: int) -> bool:
 def near(names: Sequence[str]) -> Iterator[tuple[int, int]]:
     """Pairs of different names that differ by a slip. Linear in their number: crowds are cut short."""
     buckets: defaultdict[str, list[int]] = defaultdict(list)
-    for index, name in enumerate(names):
-        flat = "".join(words_of(name))[:MAX_COMPARED]
-        for key in {flat, *(flat[:at] + flat[at + 1 :] for at in range(len(flat)))}:
+    words = [words_of(name) for name in names]
+    for index, own in enumerate(words):
+        flat = "".join(own)[:MAX_COMPARED]
+        # In this order and not in that of a set: which of two is told must not depend on the process.
+        for key in dict.fromkeys((flat, *(flat[:at] + flat[at + 1 :] for at in range(len(flat))))):
             if len(buckets[key]) < _CROWD:
                 buckets[key].append(index)
     seen: set[tuple[int, int]] = set()
@@ -110,20 +116,35 @@ def near(names: Sequence[str]) -> Iterator[tuple[int, int]]:
             for other in crowd[at + 1 :]:
                 if (one, other) not in seen:
                     seen.add((one, other))
-                    if slip(names[one], names[other]):
+                    if _by_a_slip(words[one], words[other], _SHORTEST):
                         yield one, other
 
 
-def imitated(name: str, known: Iterable[str], confusables: Mapping[int, str]) -> str:
+class Known(NamedTuple):
+    """A name that many servers have, with what it is compared by."""
+
+    name: str
+    flat: str
+    shape: str
+    words: list[str]
+
+
+def known_names(names: Iterable[str], confusables: Mapping[int, str]) -> tuple[Known, ...]:
+    """The names, taken apart once for all tools that are compared with them."""
+    return tuple(
+        Known(each, each.replace("_", ""), skeleton(each, confusables), words_of(each)) for each in names
+    )
+
+
+def imitated(name: str, known: Iterable[Known], confusables: Mapping[int, str]) -> str:
     """The well-known name that `name` is nearly, and is not; empty where there is none."""
     if len(name) > MAX_COMPARED:
         return ""
     folded = re.sub(r"[\W_]", "", fold(name))
-    shape = skeleton(name, confusables)
+    shape, words = skeleton(name, confusables), words_of(name)
     for each in known:
-        flat = each.replace("_", "")
-        if folded == flat:
+        if folded == each.flat:
             return ""
-        if shape == skeleton(each, confusables) or slip(name, each, shortest=4):
-            return each
+        if shape == each.shape or _by_a_slip(words, each.words, _SHORTEST_KNOWN):
+            return each.name
     return ""

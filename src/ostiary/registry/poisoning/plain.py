@@ -17,7 +17,9 @@ _UNSEEN: Final = re.compile(f"[{UNSEEN}\x00-\x08\x0b-\x1f\x7f-\x9f]+")
 _BLANKS: Final = re.compile(r"[^\S\n]+")
 _LINES: Final = re.compile(r" ?\n[ \n]*")
 _CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-_MIXED: Final = re.compile(r"[a-z013457@$|!]+")
+# Whole words, so that none is begun anew at each of its letters.
+_MIXED: Final = re.compile(r"(?<![a-z013457@$|!])[a-z]*+[013457@$|!][a-z013457@$|!]*+")
+_LETTER: Final = re.compile(r"[a-z]")
 _SPACED: Final = re.compile(r"(?<![^\W_])(?:[^\W\d_][ .*_-]){4,}[^\W\d_](?![^\W_])")
 _DIGITS: Final = str.maketrans("013457@$|!", "oieastasii")
 _QUOTES: Final = str.maketrans(
@@ -75,11 +77,13 @@ def _together(found: re.Match[str]) -> str:
 
 def _letters(found: re.Match[str]) -> str:
     word = found.group()
-    return word.translate(_DIGITS) if any("a" <= char <= "z" for char in word) else word
+    return word.translate(_DIGITS) if _LETTER.search(word) else word
 
 
 def latin(text: str, confusables: Mapping[int, str]) -> str:
     """Letters that look like Latin ones as those, and without accents."""
+    if text.isascii():
+        return text.translate(confusables).casefold()
     bare = "".join(
         char for char in unicodedata.normalize("NFKD", _few_marks(text)) if not unicodedata.combining(char)
     )
@@ -88,6 +92,8 @@ def latin(text: str, confusables: Mapping[int, str]) -> str:
 
 def _few_marks(text: str) -> str:
     """Without what stands in heaps: putting marks in order takes time squared in their number."""
+    if text.isascii() or not any(map(unicodedata.combining, text)):
+        return text
     kept: list[str] = []
     marks = 0
     for char in text:

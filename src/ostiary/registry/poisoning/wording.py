@@ -10,15 +10,14 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Final, NamedTuple, cast
 
-from ostiary.policy.patterns import Match, compile_finder
+from ostiary.policy.patterns import Match, compile_finder, compile_sieve
 from ostiary.registry.classification import Severity
 
 FILE: Final = "rules/poisoning.toml"
 _BLANK: Final = r"(?:[\s\"'(),;:*_\x60~\[\]<>|/+=&#-]{1,6})"
 _GAP: Final = r"(?:[^.!?]|[.][^\s.!?]){0,60}"
 _MEMORY: Final = 8 << 20
-_ALL_MEMORY: Final = 32 << 20
-"""Bytes for one rule, and for all of them as one. More is no faster, and hostile texts fill it."""
+"""Bytes for one rule. More is no faster, and hostile texts fill it."""
 
 _BEFORE: Final = 80
 """Bytes before a match in which an exception counts, if they are of the same clause."""
@@ -70,7 +69,9 @@ class Asking:
 class Rules:
     """All of the file."""
 
-    every: Finder
+    likely: Callable[[bytes], list[int]]
+    """The indices of the rules that may match a text."""
+
     rules: tuple[_Rule, ...]
     parameters: tuple[Asking, ...]
     confusables: Mapping[int, str]
@@ -83,9 +84,8 @@ def rules() -> Rules:
     table = tomllib.loads((files("ostiary.registry") / FILE).read_text("utf-8"))
     words = cast("Mapping[str, str]", table["words"])
     compiled = [_rule(each, words) for each in cast("list[Table]", table["rule"])]
-    every = "|".join(f"(?:{_NAMED.sub('(?:', pattern)})" for pattern, _ in compiled)
     return Rules(
-        every=compile_finder(every, memory=_ALL_MEMORY),
+        likely=compile_sieve([pattern for pattern, _ in compiled]),
         rules=tuple(rule for _, rule in compiled),
         parameters=tuple(_asking(each, words) for each in cast("list[Table]", table["parameter"])),
         confusables={
@@ -148,9 +148,8 @@ def _expanded(pattern: str, words: Mapping[str, str]) -> str:
 
 def said(text: bytes) -> Iterator[Said]:
     """What the rules find in a plain text, in UTF-8. One match of each rule, or each tool that it names."""
-    if next(rules().every(text), None) is None:
-        return
-    for rule in rules().rules:
+    for index in rules().likely(text):
+        rule = rules().rules[index]
         tools: set[str] = set()
         for match in rule.any(text):
             start, end = match.span()
