@@ -105,3 +105,12 @@ def test_a_list_and_both_shapes_of_an_answer_are_read(shape: str) -> None:
     (tool,) = read_list((shape % '[{"name": "a"}]').encode(), "f", server="s")
 
     assert (tool.server, tool.name) == ("s", "a")
+
+
+def test_tools_that_are_too_much_to_judge_are_told_and_end_with_a_failure() -> None:
+    tools = json.dumps([{"name": "list_rows"}, {"name": "list_more", "description": "x" * 4_000_000}])
+    done = typed("-i", "-", "--format", "json", given=tools)
+
+    assert done.returncode == 2
+    assert done.stderr == "too much to judge: 1 of 2 tools were not, and count as the worst\n"
+    assert [each["severity"] for each in json.loads(done.stdout)] == ["Low", "Critical"]

@@ -127,3 +127,32 @@ def test_names_that_stand_in_a_list_twice_are_kept() -> None:
     (one,) = examine([server("db", tool("a"), ambiguous=("a",))])
 
     assert one.ambiguous == ("a",)
+
+
+def test_a_server_that_lists_too_much_to_judge_counts_as_not_scanned_and_the_report_says_why() -> None:
+    much = [tool(f"list_{number}", "List rows. " + "x " * 500) for number in range(3)]
+    hostile, honest = examine([server("hostile", *much), server("db", LIST)], most=2_500)
+    report = Report(servers=(hostile, honest), version="9", when="2026-11-20T09:00:00Z")
+
+    assert report.missed == (hostile,)
+    assert (hostile.grade, hostile.tools, hostile.judged) == (None, (), ())
+    assert (
+        "too much to judge: 3 tools and the texts beside them have more than 2,500" in hostile.scanned.fault
+    )
+    assert honest.grade is not None
+    assert "too much to judge" in " ".join(text(report).split())
+
+
+def test_a_server_that_says_too_much_beside_its_tools_counts_as_not_scanned() -> None:
+    prompts = tuple(Listed(f"p{number}", description="x" * 100) for number in range(30))
+    told, listed, plain = examine(
+        [
+            server("told", LIST, instructions="x" * 3_000),
+            server("listed", COUNT, prompts=prompts),
+            server("plain", SHOW, prompts=prompts[:3]),
+        ],
+        most=2_500,
+    )
+
+    assert (told.grade, listed.grade) == (None, None)
+    assert plain.grade is not None

@@ -14,6 +14,8 @@ from ostiary.errors import CallerFault
 from ostiary.registry.change import printable
 from ostiary.registry.classification import Classification
 
+NOT_JUDGED = 2
+
 Input = Annotated[
     Path | None,
     typer.Option("-i", "--input", metavar="FILE", help="The tools as JSON; - is stdin.", show_default=False),
@@ -31,10 +33,10 @@ def classify(
 ) -> None:
     """Say what each tool of a list can do: category, data, severity, and the words that say so.
 
-    Exit status: 0 classified, 2 could not run.
+    Exit status: 0 classified, 2 could not run, or a server has too much to judge.
     """
     from ostiary.registry.classify.listed import read_list
-    from ostiary.registry.judged import judged
+    from ostiary.registry.judged import judged, was_judged
 
     if input_ is None:
         raise CallerFault(
@@ -43,9 +45,15 @@ def classify(
     results = judged(read_list(_read(input_), str(input_), server=server))
     if format_ is Format.json:
         print_json([as_document(one) for one in results])
-        return
-    for one in results:
-        typer.echo("\n".join(_lines(one)))
+    else:
+        for one in results:
+            typer.echo("\n".join(_lines(one)))
+    missed = sum(not was_judged(one) for one in results)
+    if missed:
+        typer.echo(
+            f"too much to judge: {missed} of {len(results)} tools were not, and count as the worst", err=True
+        )
+        raise typer.Exit(NOT_JUDGED)
 
 
 def as_document(one: Classification) -> dict[str, object]:

@@ -19,8 +19,9 @@ from ostiary.registry.classification import (
 )
 from ostiary.registry.classify import described, grade
 from ostiary.registry.fingerprint import canonical
-from ostiary.registry.judged import judged
+from ostiary.registry.judged import judged, was_judged
 from ostiary.registry.poisoning import findings
+from ostiary.registry.work import MOST, work_of
 from ostiary.scan.concealed import concealed, masks_of
 from ostiary.scan.scanned import Scanned
 
@@ -52,11 +53,13 @@ class Examined(msgspec.Struct, frozen=True, kw_only=True):
         return self.scanned.found.ambiguous if self.scanned.found else ()
 
 
-def examine(scanned: Sequence[Scanned]) -> tuple[Examined, ...]:
+def examine(scanned: Sequence[Scanned], most: int = MOST) -> tuple[Examined, ...]:
     """One for each server, in order.
 
     The tools of all servers that one file names for a client are judged together, because its agent
     sees them together: one server may take the name of another's tool, or give orders about it.
+    A server with more to judge than `most` (see `work`), in its tools or beside them, counts as not scanned:
+    whoever wants something overlooked would list much before it.
     """
     names = _names(scanned)
     tools = [_tools(one, name) for one, name in zip(scanned, names, strict=True)]
@@ -65,23 +68,41 @@ def examine(scanned: Sequence[Scanned]) -> tuple[Examined, ...]:
         together.setdefault((one.target.client, one.target.source), []).append(index)
     known: dict[int, tuple[Classification, ...]] = {}
     for indices in together.values():
-        results = iter(judged([tool for index in indices for tool in tools[index]]))
+        results = iter(judged([tool for index in indices for tool in tools[index]], most))
         for index in indices:
             known[index] = tuple(next(results) for _ in tools[index])
-    told = [_told(one) for one in scanned]
     return tuple(
-        _shown(
-            Examined(
-                name=name,
-                scanned=one,
-                tools=tools[index],
-                judged=known[index],
-                grade=_grade(name, known[index], told[index]) if one.found is not None else None,
-                tokens=sum(map(tokens_of, tools[index])),
-                findings=told[index],
-            )
-        )
+        _shown(_examined(name, one, tools[index], known[index], most))
         for index, (one, name) in enumerate(zip(scanned, names, strict=True))
+    )
+
+
+def _examined(
+    name: str, one: Scanned, tools: tuple[Described, ...], known: tuple[Classification, ...], most: int
+) -> Examined:
+    beside = _beside(one)
+    if not all(map(was_judged, known)) or work_of(beside, most) > most:
+        return Examined(name=name, scanned=_too_much(one, len(tools), most))
+    told = _told(beside)
+    return Examined(
+        name=name,
+        scanned=one,
+        tools=tools,
+        judged=known,
+        grade=_grade(name, known, told) if one.found is not None else None,
+        tokens=sum(map(tokens_of, tools)),
+        findings=told,
+    )
+
+
+def _too_much(one: Scanned, tools: int, most: int) -> Scanned:
+    """What came of asking it, with the fault that it is more than is judged."""
+    return msgspec.structs.replace(
+        one,
+        found=None,
+        fault=f"what the server listed is too much to judge: {tools} tools and the texts beside them have "
+        f"more than {most:,} characters and values, so that it is not known what they do",
+        hint="no honest server on record has a tenth of that: take it for hostile until you know better",
     )
 
 
@@ -99,10 +120,10 @@ def _shown(one: Examined) -> Examined:
     )
 
 
-def _told(one: Scanned) -> tuple[Finding, ...]:
-    """What works on its reader in what a server says beside its tools."""
+def _beside(one: Scanned) -> list[tuple[str, str]]:
+    """What a server says beside its tools, each text with its place."""
     if one.found is None:
-        return ()
+        return []
     lists = {"resources": one.found.resources, "templates": one.found.templates, "prompts": one.found.prompts}
     texts = [("instructions", one.found.instructions)]
     texts += [
@@ -111,10 +132,14 @@ def _told(one: Scanned) -> tuple[Finding, ...]:
         for number, each in enumerate(listed)
         for what, text in (("name", each.name), ("title", each.title), ("description", each.description))
     ]
+    return [each for each in texts if each[1]]
+
+
+def _told(texts: Sequence[tuple[str, str]]) -> tuple[Finding, ...]:
+    """What works on its reader in them."""
     return tuple(
         msgspec.structs.replace(finding, where=finding.where.replace("description", where, 1))
         for where, text in texts
-        if text
         for finding in findings([Described(name="text", description=text)])[0]
     )
 

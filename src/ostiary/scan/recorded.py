@@ -20,10 +20,10 @@ def record_of(package: Package, scanned: Scanned, day: str) -> Record:
         scanned=day,
         isolated=scanned.isolated,
         network=scanned.network,
-        reason=scanned.fault,
+        reason=one.scanned.fault if one.scanned.found is None else scanned.fault,
     )
     found = scanned.found
-    if found is None:
+    if found is None or one.scanned.found is None:
         return record
     return msgspec.structs.replace(
         record,
