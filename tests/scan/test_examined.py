@@ -10,8 +10,11 @@ from hypothesis import strategies as st
 
 from ostiary.registry.classification import Category, Described
 from ostiary.registry.classify import grade
+from ostiary.registry.records import Package
+from ostiary.registry.work import MOST
 from ostiary.scan.examined import examine, tokens_of
 from ostiary.scan.listed import Listed
+from ostiary.scan.recorded import record_of
 from ostiary.scan.report.html import html
 from ostiary.scan.report.sarif import sarif
 from ostiary.scan.report.text import text
@@ -156,3 +159,11 @@ def test_a_server_that_says_too_much_beside_its_tools_counts_as_not_scanned() ->
 
     assert (told.grade, listed.grade) == (None, None)
     assert plain.grade is not None
+
+
+def test_the_record_of_a_server_that_lists_too_much_says_so_and_holds_no_tool() -> None:
+    package = Package("npm", "big", "1.0.0", "MIT")
+    record = record_of(package, server("big", tool("list_rows", "x" * MOST)), "2026-11-20")
+
+    assert "too much to judge" in record.reason
+    assert (record.tools, record.grade) == ((), None)

@@ -12,7 +12,7 @@ from typing import Final, cast
 from ostiary.registry.classification import Described
 
 MOST: Final = 4_000_000
-"""Of one server. The largest honest one on record has a twentieth of it."""
+"""Of one server. The largest one on record has less than a tenth of it."""
 
 TOOL: Final = 100
 VALUE: Final = 20
