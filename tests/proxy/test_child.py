@@ -34,9 +34,9 @@ class Watched:
         self.deaf = asyncio.Event()
         self.exits: list[int] = []
         self.watchdog = Watchdog()
-        self.read: list[int] = []
+        self.read: list[tuple[int, int]] = []
         events = ChildEvents(
-            self.lines.put_nowait, self.too_long.append, self.deaf.set, self.exits.append, self.read.append
+            self.lines.put_nowait, self.too_long.append, self.deaf.set, self.exits.append, self._has_read
         )
         try:
             self.child = Child(command, self.watchdog, events, max_line=max_line)
@@ -44,10 +44,25 @@ class Watched:
             self.watchdog.close()
             raise
 
+    def _has_read(self, size: int, blank: int) -> None:
+        self.read.append((size, blank))
+
     async def end(self, grace: Grace = QUICK) -> int:
         status = await self.child.stop(grace)
         self.watchdog.close()
         return status
+
+
+def test_blank_lines_are_told_of_as_a_number() -> None:
+    async def main() -> None:
+        watched = Watched(Command(("cat",)))
+        watched.child.write(b'\n\r\n{"a":1}\n \n{}\n')
+        assert await watched.lines.get() == b'{"a":1}'
+        assert await watched.lines.get() == b"{}"
+        await watched.end(PATIENT)
+        assert [sum(each) for each in zip(*watched.read, strict=True)] == [16, 3]
+
+    on_asyncio(main)
 
 
 @both_loops
@@ -231,7 +246,7 @@ from ostiary.proxy.stdio.program import Command
 from ostiary.proxy.stdio.watchdog import Watchdog
 
 async def main():
-    events = ChildEvents(lambda line: print(line.decode(), flush=True), print, print, print, [].append)
+    events = ChildEvents(lambda line: print(line.decode(), flush=True), print, print, print, lambda *_: None)
     child = Child(Command(tuple(sys.argv[1:])), Watchdog(), events)
     print(child.pid, flush=True)
     await asyncio.Event().wait()

@@ -304,6 +304,32 @@ def test_no_more_bytes_are_read_for_nothing_than_the_bound_says(run, said: bytes
     run(main)
 
 
+NOTE = b'{"jsonrpc": "2.0", "method": "notifications/message", "params": {}}\n'
+DROPPED = {
+    "empty lines": b"\n" * 4_096,
+    "empty lines of Windows": b"\r\n" * 2_048,
+    "lines of spaces": b" \n" * 2_048,
+    "empty lines between messages": NOTE + b"\n" * 4_000,
+}
+
+
+@pytest.mark.parametrize("said", DROPPED.values(), ids=DROPPED.keys())
+@both_loops
+def test_no_more_lines_are_read_for_nothing_than_the_usual_bound_says(run, said: bytes) -> None:
+    async def main() -> None:
+        mouth = Mouth()
+        limits = PipeLimits(dropped_within=3_600)  # only the second is another: it is not over in this test
+        idle = server("for line in sys.stdin: pass")
+        async with upstream(idle, pipe_limits=limits, launch=mouth.launch) as asked:
+            asked.get()
+            taken = await mouth.say(said)
+            lines = taken * said.count(b"\n") // len(said)
+            spare = (CHUNK + PIPE) * said.count(b"\n") // len(said)
+            assert limits.max_dropped < lines <= limits.max_dropped + spare + 1
+
+    run(main)
+
+
 def test_messages_are_read_however_many_bytes_they_have_together() -> None:
     async def main() -> None:
         message = json.dumps({"jsonrpc": "2.0", "method": "notifications/message", "params": "x" * 900})

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from types import FrameType
 
 import pytest
 from hypothesis import given
@@ -54,6 +56,43 @@ def test_lines_are_the_same_wherever_the_stream_is_split(parts: list[bytes], dat
     stream = b"".join(parts)
     cuts = data.draw(st.lists(st.integers(0, len(stream)), max_size=6))
     assert read(stream, cuts, limit=12) == read(stream, [], limit=12)
+
+
+@given(
+    st.lists(st.sampled_from([b"a", b"\n", b"\r\n", b" \t", b"xxxxxxxx", b" " * 13]), max_size=20), st.data()
+)
+def test_every_blank_line_is_counted_wherever_the_stream_is_split(
+    parts: list[bytes], data: st.DataObject
+) -> None:
+    stream = b"".join(parts)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=6)))
+    splitter = LineSplitter(12)
+    for begin, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
+        splitter.feed(stream[begin:end])
+
+    lines = stream.split(b"\n")[:-1]
+    assert splitter.blank == sum(len(line) <= 12 and not line.strip(b" \t\r") for line in lines)
+
+
+@pytest.mark.parametrize("blank", [b"\n", b"\r\n", b" \n", b"\n \t\r\n"])
+def test_blank_lines_are_passed_over_without_a_step_for_each(blank: bytes) -> None:
+    steps = 0
+
+    def count(_frame: FrameType, _event: str, _arg: object) -> None:
+        nonlocal steps
+        steps += 1
+
+    splitter = LineSplitter()
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        found = splitter.feed(b"{}\n" + blank * 10_000 + b"{}\n")
+    finally:
+        sys.setprofile(before)
+
+    assert found == [b"{}", b"{}"]
+    assert steps < 100
+    assert splitter.blank == 10_000 * blank.count(b"\n")
 
 
 @given(VALUES, st.sampled_from(["\n", "\r", "\r\n", " \n\t"]))

@@ -20,6 +20,7 @@ _BREAK = re.compile(rb"[\r\n]")
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
 _TO_SPACES = bytes.maketrans(b"\r\n", b"  ")
 _BLANK = b" \t\r"
+_BLANK_STARTS = (b"\n", b"\r", b" ", b"\t")
 
 
 class TooLong(msgspec.Struct, frozen=True):
@@ -34,12 +35,14 @@ class TooLong(msgspec.Struct, frozen=True):
 
 
 class LineSplitter:
-    """Cuts a byte stream into lines. Blank lines are passed over."""
+    """Cuts a byte stream into lines. Blank lines are passed over; `blank` says how many that were."""
 
-    __slots__ = ("_buffer", "_dropping", "_max_line", "_scan")
+    __slots__ = ("_blanks", "_buffer", "_dropping", "_max_line", "_scan", "blank")
 
     def __init__(self, max_line: int = MAX_LINE) -> None:
+        self.blank = 0
         self._max_line = max_line
+        self._blanks = re.compile(rb"(?:\n++|[ \t\r]{0,%d}+\n)*+" % max_line)
         self._buffer = bytearray()
         self._scan = 0
         self._dropping = False
@@ -56,10 +59,10 @@ class LineSplitter:
                 self._end(data[:-1], found)
             return found
         self._buffer += data
-        start = 0
+        start = self._after_blanks(0)
         while (end := self._buffer.find(b"\n", max(start, self._scan))) >= 0:
             self._end(bytes(self._buffer[start:end]), found)
-            start = end + 1
+            start = self._after_blanks(end + 1)
         del self._buffer[:start]
         if self._dropping:
             self._buffer.clear()
@@ -73,10 +76,24 @@ class LineSplitter:
     def finish(self) -> list[bytes | TooLong]:
         """At the end of the stream: the last line, if it has no LF."""
         found: list[bytes | TooLong] = []
-        self._end(bytes(self._buffer), found)
+        if self._buffer:
+            self._end(bytes(self._buffer), found)
         self._buffer.clear()
+        self._dropping = False
         self._scan = 0
         return found
+
+    def _after_blanks(self, start: int) -> int:
+        """Where the first line begins that is not blank, in one step for all those before it."""
+        # The rest of a line begun earlier is not looked at: each piece of it would be read again and again.
+        if self._dropping or start < self._scan or not self._buffer.startswith(_BLANK_STARTS, start):
+            return start
+        passed = self._blanks.match(self._buffer, start)
+        if passed is None:
+            return start
+        end = passed.end()
+        self.blank += self._buffer.count(b"\n", start, end)
+        return end
 
     def _end(self, line: bytes, found: list[bytes | TooLong]) -> None:
         if self._dropping:
@@ -85,6 +102,8 @@ class LineSplitter:
             found.append(TooLong(self._max_line))
         elif line.strip(_BLANK):
             found.append(line)
+        else:
+            self.blank += 1
 
 
 def to_line(raw: bytes) -> bytes:

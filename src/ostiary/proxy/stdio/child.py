@@ -47,15 +47,15 @@ class ChildEvents(msgspec.Struct, frozen=True):
     """What a child tells its owner, always from the event loop.
 
     `line` is a line without its end; `exited` comes last and once, with the exit status.
-    `deaf` is told when the child has closed its input. `read` is told how many bytes came, once
-    the lines have been that they complete.
+    `deaf` is told when the child has closed its input. `read` is told how many bytes came and how many
+    blank lines were passed over, once the lines have been that they complete.
     """
 
     line: Callable[[bytes], object]
     too_long: Callable[[TooLong], object]
     deaf: Callable[[], object]
     exited: Callable[[int], object]
-    read: Callable[[int], object]
+    read: Callable[[int, int], object]
 
 
 class Started(msgspec.Struct, frozen=True):
@@ -165,12 +165,13 @@ class Child:
         return SIGNAL_BASE + signal.SIGKILL if self.status is None else self.status
 
     def _feed(self, data: bytes) -> None:
+        before = self._lines.blank
         for line in self._lines.feed(data):
             if isinstance(line, TooLong):
                 self._events.too_long(line)
             else:
                 self._events.line(line)
-        self._events.read(len(data))
+        self._events.read(len(data), self._lines.blank - before)
 
     def _output_ended(self) -> None:
         # It can answer nothing any more, so its exit is only a matter of form.

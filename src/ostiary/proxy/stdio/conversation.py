@@ -23,8 +23,8 @@ from ostiary.wire.strict import Refused
 class PipeLimits(Bounds, frozen=True):
     """Bounds of one conversation over a pipe: those of every one, two in bytes, and two on nonsense.
 
-    Of what is dropped (lines that are no messages, answers to nobody) so many are read in
-    `dropped_within` seconds, and so many bytes of it, be it in lines or in one that never ends; then
+    Of what is dropped (lines that are no messages, blank ones too, and what is for nobody) so many are read
+    in `dropped_within` seconds, and so many bytes of it, be it in lines or in one that never ends; then
     nothing is, until that time is over. Of a line that is not over yet nobody knows what it will be, so
     `max_dropped_bytes` is to be more than `max_line`.
     """
@@ -159,11 +159,12 @@ class PipeConversation:
         if self._dropped == before:
             self._useless -= len(line) + 1
 
-    def _read(self, size: int) -> None:
-        """Bytes are useless until they are known to be of a message."""
+    def _read(self, size: int, blank: int) -> None:
+        """Bytes are useless until they are known to be of a message. Blank lines are dropped in silence."""
         # Less than none are left of a message that had begun when the count was begun anew.
         self._useless = max(0, self._useless + size)
-        if self._useless:
+        self._dropped += blank
+        if self._useless or blank:
             self._count()
 
     def _misbehaves(self, text: str) -> None:
