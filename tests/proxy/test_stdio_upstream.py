@@ -330,6 +330,31 @@ def test_no_more_lines_are_read_for_nothing_than_the_usual_bound_says(run, said:
     run(main)
 
 
+STRAY = {
+    "progress": notification("notifications/progress", progressToken=999_999, progress=1),
+    "an event": notification("notifications/tools/list_changed", _meta={SUBSCRIPTION: 999_999}),
+}
+
+
+@pytest.mark.parametrize("stray", STRAY.values(), ids=STRAY.keys())
+def test_no_more_word_of_unknown_requests_is_read_on_a_shared_pipe_than_the_usual_bound_says(
+    stray: dict[str, object],
+) -> None:
+    async def main() -> None:
+        mouth = Mouth()
+        limits = PipeLimits(dropped_within=3_600)
+        idle = server("for line in sys.stdin: pass")
+        said = json.dumps(stray).encode() + b"\n"
+        async with upstream(idle, single=False, pipe_limits=limits, launch=mouth.launch) as asked:
+            sink = asked.send(modern("tools/call"))
+            taken = await mouth.say(said * 40)
+            assert limits.max_dropped < taken // len(said) <= limits.max_dropped + (CHUNK + PIPE) // len(said)
+            assert "word of a request that is over or unknown" in asked.log[0]
+            assert not sink.heads
+
+    on_uvloop(main)
+
+
 def test_messages_are_read_however_many_bytes_they_have_together() -> None:
     async def main() -> None:
         message = json.dumps({"jsonrpc": "2.0", "method": "notifications/message", "params": "x" * 900})

@@ -274,7 +274,9 @@ class Conversation:
         else:
             return False
         if exchange is None:
-            return self._use.shared  # late, and on a shared channel it could only mislead somebody
+            if self._use.shared:  # where it could only mislead somebody
+                self._complain(f"`{self._name}` sent word of a request that is over or unknown; dropped")
+            return self._use.shared
         told = ids.replaced(message, path, value) if self._use.shared else message
         if told is None:
             self._complain(f"`{self._name}` sent {len(message)} bytes that cannot be read; dropped")
