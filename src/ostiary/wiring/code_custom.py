@@ -228,14 +228,14 @@ class CodeExtras:
             for owner in ("",) if "" in owners else sorted(owners):
                 self._server.changed("tools", owner=owner)
 
-    def _may_be_called(self, tool: str, version: str) -> bool:
-        """See `Workbench`. Not where there is no policy: then nothing may."""
+    def _may_be_called(self, version: str) -> bool:
+        """See `Workbench`. Not where there is no policy: then nothing may.
+
+        That the policy says nothing of the tool either is not enough: a gate in front of this one may.
+        """
         desk = self._premises.desks.get(self._own)
         policy = None if desk is None else desk.policy
-        if policy is None:
-            return False
-        silent = not policy.named(tool) and policy.twin_of(tool) is None
-        return policy.monitor or silent or policy.named(version)
+        return policy is not None and (policy.monitor or policy.named(version))
 
     def _note(self, kind: str, said: str, owner: str) -> None:
         record = Record(

@@ -165,15 +165,16 @@ async def code_mode(
     code: str = CODE,
     pins: Pins | None = None,
     private: bool = False,
+    monitor: bool = False,
     more: CodeOptions | None = None,
     variables: Mapping[str, str] | None = None,
 ) -> AsyncIterator[World]:
     """`rules` are the policy's of the server; without, it may do what it says only reads.
 
     `code` are those of code mode itself, to whose tools the `pins` belong. `private` lets clients ask for
-    servers nearby. `more` are further options of `run code`, and `variables` the environment that it is
-    started with. A server that answers nothing stands beside it if one is to be `silent`, and another by
-    a name.
+    servers nearby, and `monitor` the policy enforce nothing. `more` are further options of `run code`, and
+    `variables` the environment that it is started with. A server that answers nothing stands beside it if
+    one is to be `silent`, and another by a name.
     """
     policy, servers, told = folder / "policy.yaml", folder / "servers.json", folder / "told"
     policy.write_text(f'version: "1"\nservers:\n  {code}\n  {rules}\n', encoding="utf-8")
@@ -192,6 +193,7 @@ async def code_mode(
         listen=None,
         state_dir=None,
         builtin=builtin,
+        unsafe_monitor=monitor,
         max_requests=100_000,
     )
     state = open_state(folder / "state")

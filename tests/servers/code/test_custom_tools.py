@@ -99,7 +99,7 @@ def test_an_update_is_a_new_version_and_an_older_one_can_be_called(tmp_path: Pat
         )
         assert (await over(client, run["run_id"]))["result"]["outputs"] == {"result": 14}
 
-    within(tmp_path, body)
+    within(tmp_path, body, code="code: {default: allow, tools: {custom_double.v1: {}}}")
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ Execute = Callable[[Arguments, CallContext], Awaitable[ToolResult]]
 """Runs code as `executeCode` does, from its arguments to its answer."""
 Note = Callable[[str, str, str], object]
 """Writes an event row: what happened, words for it, and the owner whom it concerns."""
-MayBeCalled = Callable[[str, str], bool]
+MayBeCalled = Callable[[str], bool]
 """Whether an older version may be called by its own name: see `Workbench`."""
 Missing = Callable[[Version, CallContext], Awaitable[Sequence[str]]]
 """What a tool needs and `owner` cannot call: servers and functions by name."""
@@ -29,8 +29,8 @@ Missing = Callable[[Version, CallContext], Awaitable[Sequence[str]]]
 class Workbench(msgspec.Struct, frozen=True, kw_only=True):
     """What these tools work with. `names` are those of the tools that are always there.
 
-    `may_be_called` takes `custom_x` and `custom_x.v2`, and says whether the policy in force names the second,
-    or has nothing to say of the first: what is about a tool must not be dodged by the name of a version.
+    `may_be_called` takes `custom_x.v2`, and says whether the policy in force names it: what any gate has to
+    say about `custom_x` must not be dodged by the name of a version.
     """
 
     tools: CustomTools

@@ -145,15 +145,14 @@ async def _run(
 def _check_name(bench: Workbench, tool: str, called: str, context: CallContext) -> None:
     """Whether a version may be called by its own name. Raises CallerFault.
 
-    The gate has decided about that name only; it does not know that the two are one tool.
+    Gates decide about that name only, and know of no other: this one, and those in front of it.
     """
-    if bench.may_be_called(tool, called):
+    if bench.may_be_called(called):
         return
-    said = f"`{called}` was not run: the policy has rules about `{tool}`, and none about this version"
-    bench.note("version-refused", said, context.owner)
+    bench.note("version-refused", f"`{called}` was not run: the policy does not name it", context.owner)
     raise CallerFault(
         f'Tool "{called}" is not available',
-        hint=f"`{tool}` is the newest version; an older one may need an entry of its own in the policy",
+        hint=f"`{tool}` is the newest version; `{called}` needs an entry of its own in the policy",
     )
 
 
