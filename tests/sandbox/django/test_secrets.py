@@ -104,7 +104,13 @@ def test_a_short_secret_is_masked_by_its_name_alone(project: Path) -> None:
         assert json.loads(shop.ask("setting", key="SHORT_TOKEN").json)["value"] == MASK
 
 
-def test_a_variable_that_is_not_set_is_told_at_start(common: Path) -> None:
-    told = pytest.raises(CallerFault, match="`NOWHERE` that the project is to get is not set")
-    with told, shells(common, environment=("NOWHERE",)):
+@pytest.mark.parametrize(
+    ("given", "which"), [(("NOWHERE",), "the variable"), (("THERE", "NOWHERE"), "variable number 2 of 2")]
+)
+def test_a_variable_that_is_not_set_is_told_at_start_and_what_was_typed_is_not(
+    common: Path, given: tuple[str, ...], which: str
+) -> None:
+    told = pytest.raises(CallerFault, match=f"^{which} that the project is to get is not set")
+    with told as refused, shells(common, environment=given, environ={"THERE": "x"}):
         pass
+    assert "NOWHERE" not in f"{refused.value.message} {refused.value.hint}"

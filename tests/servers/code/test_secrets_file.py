@@ -57,7 +57,8 @@ def test_toml_says_the_same() -> None:
         ({"A": {**GOOD, "host": []}}, "unknown key `host`"),
         ({"A": {**GOOD, "value": VALUE}}, "unknown key `value`"),
         ({"A": {**GOOD, "file": "b"}}, "either `env` or `file`"),
-        ({"A": {**GOOD, "env": "NOT_SET"}}, "`NOT_SET` is not set"),
+        ({"A": {**GOOD, "env": "NOT_SET"}}, "s.json: secret `A`: `env`: the variable is not set"),
+        ({"A": {**GOOD, "env": "short"}}, "did you mean `SHORT`"),
         ({"A": {**GOOD, "env": "SHORT"}}, "must have 8"),
         ({"A": {**GOOD, "env": "LINES"}}, "cannot stand in a header"),
         ({"A": {"env": "A", "hosts": ["a.example"]}}, "`grants` is missing"),
@@ -78,6 +79,16 @@ def test_what_is_not_understood_is_refused_with_its_place_and_without_a_value(
     assert refused.value.message.startswith("s.json")
     assert said in told
     assert not any(value in told for value in (VALUE, "tiny-7", "first line"))
+
+
+@pytest.mark.parametrize("typed", ["ghp_1tXkYp8bWq0aLsZr4VnCe7", "swordfish", "CORRECT_HORSE", "with\nlines"])
+def test_a_secret_typed_where_its_variable_is_to_be_named_is_not_shown(typed: str) -> None:
+    with pytest.raises(CallerFault) as refused:
+        read({"A": {**GOOD, "env": typed}})
+    told = f"{refused.value.message} {refused.value.hint}"
+    assert "secret `A`: `env`: the variable is not set" in told
+    assert "never the value itself" in told
+    assert typed not in told
 
 
 def test_a_file_that_others_can_change_or_read_is_refused(tmp_path: Path) -> None:

@@ -42,7 +42,11 @@ def test_commands_and_urls_are_read_as_clients_read_them() -> None:
         ({"mcpServers": {"x": {"command": "a", "arg": []}}}, "unknown key `arg`", "did you mean `args`"),
         ({"mcpServers": {"x": {"command": ["a"]}}}, "`command`: expected a text", ""),
         ({"mcpServers": {"x": {"command": "a", "args": "b"}}}, "`args`: expected a list", ""),
-        ({"mcpServers": {"x": {"command": "a", "env": {"K": "${NOPE}"}}}}, "`NOPE` is not set", "export"),
+        (
+            {"mcpServers": {"x": {"command": "a", "env": {"K": "${NOPE}"}}}},
+            "server `x`: `env`, `K`: the variable is not set",
+            "the name of a variable that is set",
+        ),
         ({"mcpServers": {"-x": {"command": "a"}}}, "not a name", "a letter"),
         ({"mcpServers": {"a.b": {"command": "a"}, "a-b": {"command": "a"}}}, "the same names", "differs"),
         (
@@ -61,6 +65,28 @@ def test_what_is_not_understood_says_what_was_expected(document: Any, what: str,
     assert what in told.value.message
     assert "servers.json" in told.value.message
     assert hint in (told.value.hint or "")
+
+
+@pytest.mark.parametrize("typed", ["ghp_1tXkYp8bWq0aLsZr4VnCe7", "swordfish", "CORRECT_HORSE"])
+@pytest.mark.parametrize("place", ["env", "headers"])
+def test_a_secret_typed_where_a_variable_is_to_be_named_is_not_shown(place: str, typed: str) -> None:
+    how = {"command": "a"} if place == "env" else {"url": "http://h/"}
+
+    with pytest.raises(CallerFault) as told:
+        read(
+            {"mcpServers": {"x": {**how, place: {"OTHER": "${KEY}", "K": f"${{KEY}}:${{{typed}}}"}}}}, KEY="v"
+        )
+
+    assert f"server `x`: `{place}`, `K`: variable number 2 of 2 is not set" in told.value.message
+    assert typed not in f"{told.value.message} {told.value.hint}"
+
+
+def test_a_variable_of_the_file_that_is_set_and_nearly_named_so_is_offered() -> None:
+    with pytest.raises(CallerFault) as told:
+        read({"mcpServers": {"x": {"command": "a", "env": {"K": "${TICKETS_TOKN}"}}}}, TICKETS_TOKEN="s3cret")
+
+    assert told.value.hint == "did you mean `TICKETS_TOKEN`"
+    assert "TOKN" not in told.value.message
 
 
 def test_a_secret_that_no_header_can_carry_is_refused_and_not_told() -> None:

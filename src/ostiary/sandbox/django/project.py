@@ -111,14 +111,18 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def environment_of(told: DjangoSettings, environ: Mapping[str, str]) -> dict[str, str]:
-    """The whole environment of the project. Raises CallerFault for a variable that is not set."""
+    """The whole environment of the project.
+
+    Raises CallerFault for a variable that is not set, without what was typed: it may be the secret itself.
+    """
     found = {"HOME": _TEMPORARY, "TMPDIR": _TEMPORARY, "LANG": "C.UTF-8", "PATH": "/usr/bin:/bin"}
     found |= {name: environ[name] for name in _ALWAYS if environ.get(name)}
-    for name in told.environment:
+    several = len(told.environment) > 1
+    for at, name in enumerate(told.environment, 1):
         if name not in environ:
+            which = f"variable number {at} of {len(told.environment)}" if several else "the variable"
             raise CallerFault(
-                f"the variable `{name}` that the project is to get is not set",
-                hint="export it, or leave it out",
+                f"{which} that the project is to get is not set", hint="export it, or leave it out"
             )
         found[name] = environ[name]
     return found | {"DJANGO_SETTINGS_MODULE": told.settings}

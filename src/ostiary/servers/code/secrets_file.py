@@ -14,6 +14,7 @@ import msgspec
 from ostiary.errors import CallerFault
 from ostiary.sandbox.egress.places import Allowed, read_allowed
 from ostiary.sandbox.masks import LEAST
+from ostiary.settings import unset
 from ostiary.wire.message import as_object
 
 MAX_BYTES: Final = 256 << 10
@@ -152,9 +153,7 @@ class _Reading:
         if key == "env":
             value = self._environ.get(source)
             if value is None:
-                raise CallerFault(
-                    f"{where}: the variable `{source[:80]}` is not set", hint="export it before the start"
-                )
+                raise unset(f"{where}: `env`", "the variable", source, self._environ)
         else:
             value = self._of_file(source, where)
         return _checked(value, where, mode)

@@ -11,7 +11,7 @@ import msgspec
 
 from ostiary.errors import CallerFault
 from ostiary.servers.code.functions import prefix_of
-from ostiary.settings import checked_header
+from ostiary.settings import checked_header, unset
 from ostiary.wire.message import as_object
 
 MAX_BYTES: Final = 1 << 20
@@ -161,14 +161,18 @@ def _texts(value: object, where: str, environ: Mapping[str, str]) -> dict[str, s
     given = as_object(value)
     if given is None:
         raise CallerFault(f"{where}: expected an object of texts")
-    return {key: _filled(_text(each, f"{where}, `{key}`"), where, environ) for key, each in given.items()}
+    filled: dict[str, str] = {}
+    for key, each in given.items():
+        place = f"{where}, `{key}`"
+        filled[key] = _filled(_text(each, place), place, environ)
+    return filled
 
 
 def _filled(text: str, where: str, environ: Mapping[str, str]) -> str:
-    def value_of(found: re.Match[str]) -> str:
-        value = environ.get(found[1])
-        if value is None:
-            raise CallerFault(f"{where}: the variable `{found[1]}` is not set", hint="export it first")
-        return value
-
-    return _VARIABLE.sub(value_of, text)
+    """The text with the values of its variables. Whoever put a value there does not read it in an error."""
+    named = _VARIABLE.findall(text)
+    for at, name in enumerate(named, 1):
+        if name not in environ:
+            which = f"variable number {at} of {len(named)}" if len(named) > 1 else "the variable"
+            raise unset(where, which, name, environ)
+    return _VARIABLE.sub(lambda found: environ[found[1]], text)
