@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -15,105 +11,9 @@ import pytest
 from ostiary.sandbox.containers import client, containers, register
 from ostiary.sandbox.containers.containers import Containers
 from ostiary.sandbox.containers.faults import EngineFault
-from ostiary.sandbox.containers.settings import ContainerSettings
+from tests.sandbox.containers.made_up import FOREVER, GONE, NO_SUCH, SECONDS, Answer, MadeUpEngine, play
 
-SECONDS = 20
-"""For a whole test that hangs."""
 BEGUN = "removal of container x is already in progress"
-FOREVER = "forever"
-"""The answer that never comes."""
-
-Answer = tuple[int, dict[str, Any]] | str
-GONE: Answer = (204, {})
-NO_SUCH: Answer = (404, {"message": "No such container: x"})
-
-
-class MadeUpEngine:
-    """`stop`, `delete` and `over` are what it answers to these, and to the question when a removal is over.
-
-    What the SDK asks is answered here as well: by `Containers` in its threads.
-    """
-
-    api_version = "1.41"
-
-    def __init__(self) -> None:
-        self.stop: Answer = GONE
-        self.delete: Answer = GONE
-        self.over: Answer = (200, {"StatusCode": 0})
-        self.exit_code = 0
-        self.heard: list[str] = []
-        self.asked = asyncio.Condition()
-
-    # --- what the SDK asks ----------------------------------------------------------------------------
-
-    def inspect_container(self, container: str) -> dict[str, Any]:
-        if container == "gone":
-            raise client.Refused(404, "No such container")
-        return {
-            "Id": container,
-            "Name": f"/{container}",
-            "Config": {"Image": "python", "Labels": {}},
-            "State": {"Running": True, "Status": "running", "ExitCode": self.exit_code},
-        }
-
-    def images(self, *, all: bool) -> list[dict[str, Any]]:  # noqa: A002 - as the SDK has it
-        return [{"Id": "an image"}]
-
-    def close(self) -> None:
-        self.heard.append("close")
-
-    # --- what is asked outside of it ------------------------------------------------------------------
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        method, path = (await reader.readuntil(b"\r\n\r\n")).decode().split(" ")[:2]
-        what = "delete" if method == "DELETE" else "stop" if "/stop?" in path else "over"
-        async with self.asked:
-            self.heard.append(what)
-            self.asked.notify_all()
-        answer: Answer = getattr(self, what)
-        if isinstance(answer, str):
-            with contextlib.suppress(ConnectionError):
-                await reader.read()  # until whoever asked has given up
-        else:
-            status, body = answer
-            text = b"" if status == 204 else json.dumps(body).encode()
-            writer.write(f"HTTP/1.1 {status} X\r\nContent-Length: {len(text)}\r\n\r\n".encode() + text)
-        writer.close()
-
-    async def hears(self, what: str, times: int) -> None:
-        """Wait until that has been asked so often."""
-        async with self.asked:
-            await self.asked.wait_for(lambda: self.heard.count(what) >= times)
-
-
-@asynccontextmanager
-async def made_up(
-    patch: pytest.MonkeyPatch,
-) -> AsyncIterator[tuple[MadeUpEngine, Containers, list[str]]]:
-    """The engine, what is in front of it, and what that says of trouble."""
-    engine, troubles = MadeUpEngine(), list[str]()
-    server = await asyncio.start_server(engine.serve, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    patch.setattr(client, "connect", lambda address, timeout: engine)
-    settings = ContainerSettings(host=f"tcp://127.0.0.1:{port}", unsafe_any_container=True)
-    made = Containers(settings, {}, clock=lambda: 0, on_trouble=troubles.append)
-    try:
-        yield engine, made, troubles
-    finally:
-        engine.delete = GONE
-        await made.close()
-        server.close()
-
-
-Scene = Callable[[MadeUpEngine, Containers, list[str]], Awaitable[None]]
-
-
-def play(patch: pytest.MonkeyPatch, scene: Scene) -> None:
-    async def bounded() -> None:
-        async with asyncio.timeout(SECONDS), made_up(patch) as parts:
-            await scene(*parts)
-
-    asyncio.run(bounded())
 
 
 @pytest.mark.parametrize(("exit_code", "killed"), [(0, False), (143, False), (137, True)])

@@ -7,7 +7,7 @@ import contextlib
 import json
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar, cast
 
@@ -21,6 +21,8 @@ T = TypeVar("T")
 
 _THREADS = 8
 _TIMEOUT_S = 60
+ANSWER_S = 60.0
+"""How long the engine may take to begin an answer, and to end a short one."""
 CLOSE_S = 5.0
 """How long closing waits for a thread: all of them may hang in what the engine does not answer."""
 _HEAD = 64 << 10
@@ -110,8 +112,17 @@ class Client:
             )
         return self._described
 
-    async def ask(self, method: str, path: str, body: Json | None = None) -> Json:
-        """A request outside the SDK: no thread, and the loop can give it up. As `call`."""
+    async def ask(self, method: str, path: str, body: Json | None = None, *, endless: bool = False) -> Json:
+        """A request outside the SDK: no thread, and the loop can give it up. As `call`.
+
+        `endless`: its answer may take any time, and whoever asks bounds the wait.
+        """
+        if endless:
+            return await self._asked(method, path, body)
+        async with self._patient():
+            return await self._asked(method, path, body)
+
+    async def _asked(self, method: str, path: str, body: Json | None) -> Json:
         reader, writer, head = await self._request(method, path, body, {"Connection": "close"})
         try:
             found = b"".join([piece async for piece in _pieces(reader, head, most=_BODY)])
@@ -123,7 +134,8 @@ class Client:
 
     async def read(self, path: str, most: int) -> tuple[bytes, bool]:
         """At most `most` bytes of an answer, and whether there were more. As `call`."""
-        reader, writer, head = await self._request("GET", path, None, {"Connection": "close"})
+        async with self._patient():
+            reader, writer, head = await self._request("GET", path, None, {"Connection": "close"})
         found = bytearray()
         try:
             async for piece in _pieces(reader, head):
@@ -138,7 +150,8 @@ class Client:
 
     async def upgrade(self, path: str, body: Json) -> Upgraded:
         """Start something whose streams this connection then carries. As `call`."""
-        reader, writer, _ = await self._request("POST", path, body, _UPGRADE)
+        async with self._patient():
+            reader, writer, _ = await self._request("POST", path, body, _UPGRADE)
         return Upgraded(reader, writer)
 
     async def close(self) -> None:
@@ -173,6 +186,18 @@ class Client:
     def _unreachable(self, error: Exception) -> EngineFault:
         address = self._where()
         return EngineFault(f"the engine at {address.url} does not answer: {error}", hint=advice(address))
+
+    @contextlib.asynccontextmanager
+    async def _patient(self) -> AsyncGenerator[None]:
+        """Bound the wait for what is asked within. Raises EngineFault."""
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                yield
+        except TimeoutError:
+            address = self._where()
+            raise EngineFault(
+                f"the engine at {address.url} did not answer within {ANSWER_S:g} s", hint=advice(address)
+            ) from None
 
     async def _request(
         self, method: str, path: str, body: Json | None, headers: Mapping[str, str]

@@ -302,7 +302,7 @@ class Containers:
         until = loop.time() + GRACE_S
         try:
             async with asyncio.timeout(GRACE_S + STOP_S):
-                await self.client.ask("POST", f"/containers/{container}/stop?t={GRACE_S}")
+                await self.client.ask("POST", f"/containers/{container}/stop?t={GRACE_S}", endless=True)
         except TimeoutError:
             return True
         except Refused as refusal:

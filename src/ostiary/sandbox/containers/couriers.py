@@ -141,6 +141,9 @@ class Courier:
         except TimeoutError:
             await self.close()
             raise EngineFault(f"Python in the container was not ready within {_READY_S} s") from None
+        except asyncio.CancelledError:
+            await self.close()
+            raise
         if self._ready.done():
             return True
         state = await one.ended()

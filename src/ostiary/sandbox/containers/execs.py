@@ -119,7 +119,7 @@ class Exec:
         """Wait until the container has ended, or its engine: the streams may stay open then."""
         await asyncio.sleep(_SHORT_S)  # most commands have ended by then, and cost the engine nothing more
         with contextlib.suppress(Refused, EngineFault):
-            await self._client.ask("POST", f"/containers/{self.program.container}/wait")
+            await self._client.ask("POST", f"/containers/{self.program.container}/wait", endless=True)
 
     async def close(self) -> None:
         """Let go of its streams."""

@@ -184,7 +184,7 @@ class Register:
     async def _gone(self, container: str) -> None:
         """Wait for a removal that somebody else has begun."""
         try:
-            await self._client.ask("POST", f"/containers/{container}/wait?condition=removed")
+            await self._client.ask("POST", f"/containers/{container}/wait?condition=removed", endless=True)
         except Refused as refusal:
             if refusal.status != _NOT_FOUND:
                 raise EngineFault(f"the engine refuses: {refusal.message}") from refusal

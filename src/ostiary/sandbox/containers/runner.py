@@ -28,6 +28,7 @@ _STREAMS_S: Final = 2
 _ROUNDS: Final = 40
 _ENDING_S: Final = 20
 """How long a command may hold its place after its end was asked for."""
+_UNKNOWN: Final = "the engine did not say whether the command began: it may run in the container"
 _IDLE_S: Final = 600
 _MOST_COURIERS: Final = 32
 
@@ -161,10 +162,29 @@ class ContainerWorker:
     # --- a script ---------------------------------------------------------------------------------
 
     async def _script(self, job: Job, command: Command, tap: Tap) -> Ended:
-        courier = await self._runner.courier(command.container, command.user)
+        # Nothing of the script is there before its courier has started.
+        starting = asyncio.get_running_loop().create_task(
+            self._runner.courier(command.container, command.user)
+        )
+        if not await self._started(starting, lambda: 0):
+            return Ended(how="lost")
+        courier = starting.result()
         if self._stopped.is_set():
             return Ended(how="lost")
         return await courier.run(job, new_mark(), tap, self._stopped)
+
+    async def _started(self, starting: asyncio.Task[Any], patience: Callable[[], float]) -> bool:
+        """Whether it has started, or cannot: not, when it was to be stopped and needs more seconds still."""
+        stopped = asyncio.get_running_loop().create_task(self._stopped.wait())
+        try:
+            await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if not starting.done():
+                await asyncio.wait({starting}, timeout=patience())
+            return starting.done()
+        finally:
+            starting.cancel()
+            stopped.cancel()
+            await asyncio.wait({starting, stopped})
 
     # --- a command --------------------------------------------------------------------------------
 
@@ -181,8 +201,12 @@ class ContainerWorker:
         )
         one = Exec(self._runner.containers.client, wanted)
         try:
+            # Before it has an id nothing can begin; after that it may have, and is ended once that is known.
+            starting = asyncio.get_running_loop().create_task(one.start())
+            if not await self._started(starting, lambda: _ENDING_S if one.id else 0):
+                return Ended(how="lost", notes=(_UNKNOWN,) if one.id else ())
             try:
-                await one.start()
+                starting.result()
             except Refused as refusal:
                 return _not_started(refusal, tap)
             if command.detach:
