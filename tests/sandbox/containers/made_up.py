@@ -117,9 +117,33 @@ async def made_up(
 Scene = Callable[[MadeUpEngine, Containers, list[str]], Awaitable[None]]
 
 
+class Loop(asyncio.SelectorEventLoop):
+    """One whose clock can be put forward: a wait is over when the test says so, however slow the machine."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ahead = 0.0
+        self.bound: asyncio.Timeout | None = None
+
+    def time(self) -> float:
+        return super().time() + self.ahead
+
+
+def forward(seconds: float) -> None:
+    """Put the clock forward, but not for the bound of the whole test."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, Loop)
+    assert loop.bound is not None
+    loop.bound.reschedule((loop.bound.when() or 0) + seconds)
+    loop.ahead += seconds
+
+
 def play(patch: pytest.MonkeyPatch, scene: Scene) -> None:
+    loop = Loop()
+
     async def bounded() -> None:
-        async with asyncio.timeout(SECONDS), made_up(patch) as parts:
+        async with asyncio.timeout(SECONDS) as loop.bound, made_up(patch) as parts:
             await scene(*parts)
 
-    asyncio.run(bounded())
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        runner.run(bounded())

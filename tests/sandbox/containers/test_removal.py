@@ -11,7 +11,16 @@ import pytest
 from ostiary.sandbox.containers import client, containers, register
 from ostiary.sandbox.containers.containers import Containers
 from ostiary.sandbox.containers.faults import EngineFault
-from tests.sandbox.containers.made_up import FOREVER, GONE, NO_SUCH, SECONDS, Answer, MadeUpEngine, play
+from tests.sandbox.containers.made_up import (
+    FOREVER,
+    GONE,
+    NO_SUCH,
+    SECONDS,
+    Answer,
+    MadeUpEngine,
+    forward,
+    play,
+)
 
 BEGUN = "removal of container x is already in progress"
 
@@ -67,17 +76,18 @@ def test_a_removal_that_never_ends_is_told_to_who_asked_and_tried_again_at_the_e
     monkeypatch: pytest.MonkeyPatch, delete: Answer
 ) -> None:
     async def scene(engine: MadeUpEngine, made: Containers, troubles: list[str]) -> None:
-        monkeypatch.setattr(register, "REMOVAL_S", 0.05)
         made._register.made("box")
         engine.delete, engine.over = delete, FOREVER
 
-        with pytest.raises(EngineFault, match=r"box was not removed within 0\.05 s"):
-            await made.remove("ana", "box")
-        before = engine.heard.count("delete")
+        removing = asyncio.ensure_future(made.remove("ana", "box"))
+        await engine.hears("delete", 1)
+        forward(register.REMOVAL_S)
+        with pytest.raises(EngineFault, match=r"box was not removed within 30 s"):
+            await removing
         engine.delete = GONE
         await made.close()
 
-        assert engine.heard.count("delete") == before + 1
+        assert engine.heard.count("delete") == 2
         assert troubles == []
 
     play(monkeypatch, scene)
@@ -94,13 +104,14 @@ def test_what_the_engine_refuses_to_remove_is_told_to_who_asked(monkeypatch: pyt
 
 
 def test_a_container_that_the_engine_never_stops_is_removed_by_force(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(containers, "GRACE_S", 0)
-    monkeypatch.setattr(containers, "STOP_S", 0.05)
-
     async def scene(engine: MadeUpEngine, made: Containers, _: list[str]) -> None:
         engine.stop = FOREVER
 
-        assert await made.remove("ana", "box") is True
+        removing = asyncio.ensure_future(made.remove("ana", "box"))
+        await engine.hears("stop", 1)
+        forward(containers.GRACE_S + containers.STOP_S)
+
+        assert await removing is True
 
         assert engine.heard == ["stop", "delete"]
 
@@ -159,15 +170,18 @@ def test_closing_ends_in_its_time_however_many_containers_are_never_removed(
     monkeypatch: pytest.MonkeyPatch, delete: Answer
 ) -> None:
     async def scene(engine: MadeUpEngine, made: Containers, troubles: list[str]) -> None:
-        monkeypatch.setattr(register, "ALL_S", 0.2)
+        monkeypatch.setattr(register, "ALL_S", 20)  # less than one removal may take
         engine.delete, engine.over = delete, FOREVER
         for number in range(100):
             made._register.made(f"box{number}")
 
-        await made.close()
+        closing = asyncio.ensure_future(made.close())
+        await engine.hears("delete", register._AT_ONCE)
+        forward(register.ALL_S)
+        await closing
 
         assert len(troubles) == 1
-        assert troubles[0].startswith("100 containers were not removed within 0.2 s")
+        assert troubles[0].startswith("100 containers were not removed within 20 s")
         assert engine.heard[-1] == "close"
 
     play(monkeypatch, scene)
