@@ -43,6 +43,8 @@ class MadeUpEngine:
         self.begun: Answer = (500, {"message": "nothing runs here"})
         self.exit_code = 0
         self.heard: list[str] = []
+        self.removed: list[str] = []
+        """Which containers it was asked to remove."""
         self.asked = asyncio.Condition()
 
     # --- what the SDK asks ----------------------------------------------------------------------------
@@ -68,6 +70,8 @@ class MadeUpEngine:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         method, path = (await reader.readuntil(b"\r\n\r\n")).decode().split(" ")[:2]
         what = _asked(method, path)
+        if what == "delete":
+            self.removed.append(path.partition("?")[0].rpartition("/")[2])
         async with self.asked:
             self.heard.append(what)
             self.asked.notify_all()

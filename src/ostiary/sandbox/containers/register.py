@@ -118,24 +118,31 @@ class Register:
 
     async def reap(self) -> None:
         """Remove the containers of ours whose time is up, and what is left of those that have ended."""
-        now = self.seconds()
         listed: list[Json] = await asked(
             self._client, lambda api: api.containers(all=True, filters={"label": OWNER})
         )
-        to_go: list[str] = []
+        to_go: dict[str, tuple[Json, Tag]] = {}
         for one in listed:
             container = str(one["Id"])
-            tag = await self.tag(container, str(one.get("ImageID", "")), one.get("Labels") or {})
-            if tag is None:
+            try:
+                tag = await self.tag(container, str(one.get("ImageID", "")), one.get("Labels") or {})
+            except EngineFault as fault:
+                self._on_trouble(f"container {container[:12]} could not be looked at: {fault.message}")
                 continue
-            mine = tag.instance == self.instance
-            living = True if mine else alive(tag.instance)
-            gone = str(one.get("State")) in ("exited", "dead") and now - tag.created > _YOUNG_S
-            used = self._used.get(container, tag.created)
-            due = is_due(tag, used, now, self._ttl_s, ours=mine, living=living)
-            if due or (gone and (mine or living is False)):
-                to_go.append(container)
-        await self._take_away(to_go)
+            if tag is not None and self._is_over(one, tag):
+                to_go[container] = one, tag
+        # Each is looked at once more when its turn comes: its owner may use it again by then.
+        await self._take_away(to_go, lambda container: self._is_over(*to_go[container]))
+
+    def _is_over(self, one: Json, tag: Tag) -> bool:
+        """Whether a container, as the engine lists it, is to go now."""
+        now = self.seconds()
+        mine = tag.instance == self.instance
+        living = True if mine else alive(tag.instance)
+        gone = str(one.get("State")) in ("exited", "dead") and now - tag.created > _YOUNG_S
+        used = self._used.get(str(one["Id"]), tag.created)
+        due = is_due(tag, used, now, self._ttl_s, ours=mine, living=living)
+        return due or (gone and (mine or living is False))
 
     async def reap_on(self) -> None:
         """Do so now and then, until cancelled."""
@@ -203,11 +210,15 @@ class Register:
                 "`ostiary run docker` on this engine removes them when their time is up"
             )
 
-    async def _take_away(self, containers: Iterable[str]) -> None:
+    async def _take_away(
+        self, containers: Iterable[str], still: Callable[[str], bool] = lambda _: True
+    ) -> None:
+        """Remove those that `still` are to go when it is their turn."""
         turn = asyncio.Semaphore(_AT_ONCE)
 
         async def one(container: str) -> None:
             async with turn:
-                await self.take_away(container)
+                if still(container):
+                    await self.take_away(container)
 
         await asyncio.gather(*(one(container) for container in containers))
