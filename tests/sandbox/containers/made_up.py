@@ -29,7 +29,7 @@ class MadeUpEngine:
     """Its attributes are what it answers.
 
     `stop` and `delete` to these, `over` to the question when a removal is over; `made` when a command is
-    made ready in a container, and `begun` when that is started.
+    made ready in a container, and `begun` when that is started; `kill` to the end of a whole container.
     What the SDK asks is answered here as well: by `Containers` in its threads.
     """
 
@@ -41,6 +41,7 @@ class MadeUpEngine:
         self.over: Answer = (200, {"StatusCode": 0})
         self.made: Answer = (201, {"Id": "a-command"})
         self.begun: Answer = (500, {"message": "nothing runs here"})
+        self.kill: Answer = GONE
         self.exit_code = 0
         self.heard: list[str] = []
         self.removed: list[str] = []
@@ -94,7 +95,7 @@ class MadeUpEngine:
 def _asked(method: str, path: str) -> str:
     if method == "DELETE":
         return "delete"
-    known = {"stop": "/stop?", "made": "/exec", "begun": "/start"}
+    known = {"stop": "/stop?", "kill": "/kill", "made": "/exec", "begun": "/start"}
     ends = [what for what, part in known.items() if part in path.removeprefix("/v1.41/exec")]
     return ends[0] if ends else "over"
 

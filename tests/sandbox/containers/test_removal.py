@@ -11,6 +11,7 @@ import pytest
 from ostiary.sandbox.containers import client, containers, register
 from ostiary.sandbox.containers.containers import Containers
 from ostiary.sandbox.containers.faults import EngineFault
+from ostiary.sandbox.containers.killing import Killer
 from tests.sandbox.containers.made_up import (
     FOREVER,
     GONE,
@@ -187,23 +188,31 @@ def test_closing_ends_in_its_time_however_many_containers_are_never_removed(
     play(monkeypatch, scene)
 
 
+async def _hang(
+    patch: pytest.MonkeyPatch, engine: MadeUpEngine, made: Containers, answered: threading.Event
+) -> asyncio.Future[Any]:
+    """Questions that take every thread of the SDK until `answered`."""
+    hanging: asyncio.Queue[None] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+
+    def hang(*, all: bool) -> list[dict[str, Any]]:  # noqa: A002 - as the SDK has it
+        loop.call_soon_threadsafe(hanging.put_nowait, None)
+        answered.wait(SECONDS)
+        return []
+
+    patch.setattr(engine, "images", hang)
+    asking = asyncio.gather(*(made.images() for _ in range(20)), return_exceptions=True)
+    for _ in range(client._THREADS):
+        await hanging.get()
+    return asking
+
+
 def test_closing_waits_for_no_question_that_the_engine_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     answered = threading.Event()
 
     async def scene(engine: MadeUpEngine, made: Containers, troubles: list[str]) -> None:
         monkeypatch.setattr(client, "CLOSE_S", 0.1)
-        hanging: asyncio.Queue[None] = asyncio.Queue()
-        loop = asyncio.get_running_loop()
-
-        def hang(*, all: bool) -> list[dict[str, Any]]:  # noqa: A002 - as the SDK has it
-            loop.call_soon_threadsafe(hanging.put_nowait, None)
-            answered.wait(SECONDS)
-            return []
-
-        monkeypatch.setattr(engine, "images", hang)
-        asking = [asyncio.ensure_future(made.images()) for _ in range(20)]
-        for _ in range(client._THREADS):
-            await hanging.get()
+        asking = await _hang(monkeypatch, engine, made, answered)
         made._register.made("box")
 
         await made.close()
@@ -211,7 +220,23 @@ def test_closing_waits_for_no_question_that_the_engine_never_answers(monkeypatch
         assert engine.heard == ["delete"]
         assert troubles == []
         answered.set()
-        await asyncio.gather(*asking, return_exceptions=True)
+        await asking
+
+    play(monkeypatch, scene)
+
+
+def test_a_container_is_ended_although_all_questions_hang(monkeypatch: pytest.MonkeyPatch) -> None:
+    answered = threading.Event()
+
+    async def scene(engine: MadeUpEngine, made: Containers, _: list[str]) -> None:
+        asking = await _hang(monkeypatch, engine, made, answered)
+
+        said = await Killer(made.client).give_up("box", ours=True)
+
+        assert said == "the container was ended, because the process in it could not be"
+        assert engine.heard == ["kill"]
+        answered.set()
+        await asking
 
     play(monkeypatch, scene)
 

@@ -64,10 +64,10 @@ class Containers:
         self.settings = settings
         self.client = Client(settings.host, environ)
         self._clock = clock
-        self._maker = Maker(self.client, settings)
         self._installer = Installer(self.client, settings, fetch)
         self._chores = Chores(on_trouble)
         self._register = Register(self.client, settings.ttl_s, clock, on_trouble)
+        self._maker = Maker(self.client, settings, self._register.give_up)
         self._opened = False
         self._closed = False
 
@@ -254,7 +254,8 @@ class Containers:
         """Start a container of `owner`'s, walled off, that waits for commands.
 
         An image that is missing is pulled first, with a time budget of its own; `tell` hears of it.
-        When anything fails nothing is left behind.
+        When anything fails nothing is left behind; what the engine does not remove then is told as
+        trouble, and is removed at the end.
 
         Raises:
             CallerFault: a name or an image that cannot be one, a name that stands for another container,

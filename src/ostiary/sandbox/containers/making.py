@@ -7,7 +7,7 @@ import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from pathlib import Path
 from typing import Any, cast
 
@@ -30,15 +30,22 @@ Tell = Callable[[str], object]
 
 
 class Maker:
-    """Makes containers on one engine, as the settings say."""
+    """Makes containers on one engine, as the settings say.
 
-    def __init__(self, client: Client, settings: ContainerSettings) -> None:
+    `give_up` removes one that nobody is to have, and says whether it could.
+    """
+
+    def __init__(
+        self, client: Client, settings: ContainerSettings, give_up: Callable[[str], Awaitable[bool]]
+    ) -> None:
         self._client = client
         self._settings = settings
+        self._give_up = give_up
 
     async def make(self, image: str, name: str, tag: Tag, tell: Tell) -> str:
-        """A running container; its id. Nothing of it is left when this fails or is cancelled.
+        """A running container; its id.
 
+        Nothing of it is left when this fails or is cancelled, unless it could not be given up.
         Raises NameTaken, ImageFault, EngineFault.
         """
         said = await self._image(image, tell)
@@ -142,12 +149,15 @@ class Maker:
         return code == 0
 
     async def _undo(self, making: asyncio.Future[str]) -> None:
-        with contextlib.suppress(Refused, EngineFault):
+        try:
             made = await making
-            with contextlib.suppress(Refused):  # the engine may be about to do it by itself
-                await self._client.call(lambda api: api.remove_container(made, v=True, force=True))
+        except (Refused, EngineFault):
+            return  # nothing was made, as far as is known
+        if not await self._give_up(made):
+            return
+        with contextlib.suppress(Refused, EngineFault):
             for _ in range(_LOOKS):
-                await self._client.call(lambda api: api.inspect_container(made))
+                await self._client.ask("GET", f"/containers/{made}/json")
                 await asyncio.sleep(_LOOK_S)
 
     def _refused(self, refusal: Refused, name: str) -> Exception:

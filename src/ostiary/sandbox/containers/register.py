@@ -57,6 +57,7 @@ class Register:
         self.instance = this_instance()
         self._used: dict[str, int] = {}
         self._made: set[str] = set()
+        self._given_up: set[str] = set()
         self._making: Counter[str] = Counter()
         self._ours: dict[str, bool] = {}
 
@@ -154,12 +155,19 @@ class Register:
                 self._on_trouble(f"containers that nobody uses could not be removed: {fault.message}")
             await asyncio.sleep(pause)
 
-    async def take_away(self, container: str) -> None:
-        """As `remove`; what goes wrong is told as trouble."""
+    async def give_up(self, container: str) -> bool:
+        """As `take_away`, for one that was made for nobody; it is tried again at the end."""
+        self._given_up.add(container)
+        return await self.take_away(container)
+
+    async def take_away(self, container: str) -> bool:
+        """As `remove`; what goes wrong is told as trouble. Whether it is gone."""
         try:
             await self.remove(container)
         except EngineFault as fault:
             self._on_trouble(f"container {container[:12]} could not be removed: {fault.message}")
+            return False
+        return True
 
     async def remove(self, container: str) -> None:
         """Kill it and remove it with its volumes; when this returns it is gone, whoever removed it.
@@ -175,6 +183,7 @@ class Register:
                 hint="it may be gone later; look with `list_containers`, and try again",
             ) from None
         self._made.discard(container)
+        self._given_up.discard(container)
         self._used.pop(container, None)
 
     async def _removed(self, container: str) -> None:
@@ -203,12 +212,17 @@ class Register:
         """
         try:
             async with asyncio.timeout(ALL_S):
-                await self._take_away(tuple(self._made))
+                await self._take_away(self._here)
         except TimeoutError:
             self._on_trouble(
-                f"{len(self._made)} containers were not removed within {ALL_S:g} s: the next "
+                f"{len(self._here)} containers were not removed within {ALL_S:g} s: the next "
                 "`ostiary run docker` on this engine removes them when their time is up"
             )
+
+    @property
+    def _here(self) -> set[str]:
+        """What this process created, whether for somebody or not, and what is there still."""
+        return self._made | self._given_up
 
     async def _take_away(
         self, containers: Iterable[str], still: Callable[[str], bool] = lambda _: True
