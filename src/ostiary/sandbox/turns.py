@@ -19,8 +19,9 @@ class Busy(CallerFault):
 def check_room(owner: str, underway: Iterable[tuple[str, bool]], bounds: Bounds) -> None:
     """Whether `owner` may have one more run. Raises Busy.
 
-    `underway`: of each run whose it is, and whether it waits. One owner may take as much of the queue as
-    it leaves free: alone half of it, and never the last of it from somebody who has nothing in it.
+    `underway`: of each run whose it is, and whether it waits, for a place or for anything else. One owner
+    may take as much of the queue as it leaves free: alone half of it, and never the last of it from
+    somebody who has nothing in it.
     """
     runs = list(underway)
     if len(runs) >= bounds.at_once + bounds.queue:
