@@ -155,7 +155,10 @@ class Client:
         return Upgraded(reader, writer)
 
     async def close(self) -> None:
-        """Let go of the engine. What is asked still is not waited for, and what waits is not asked."""
+        """Let go of the engine. What is asked still is not waited for, and what waits is not asked.
+
+        A thread that hangs in the SDK goes on until the SDK gives up: the process may end up to 60 s later.
+        """
         if self._api is not None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(CLOSE_S):
