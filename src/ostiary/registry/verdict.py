@@ -48,6 +48,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     """All that is known of a server. `version` is that of which the tools are known, if it is.
 
     `changes` are those since `since`, a day as 2026-07-28. `ambiguous` tools are listed twice.
+    `whole` is False where it has more tools than these.
     """
 
     subject: Subject
@@ -58,6 +59,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     changes: tuple[Change, ...] = ()
     since: str = ""
     ambiguous: tuple[str, ...] = ()
+    whole: bool = True
 
 
 class Reason(msgspec.Struct, frozen=True):
@@ -101,6 +103,15 @@ def fact_of(one: Classification) -> Fact:
     return Fact(one.name, one.category, one.sensitivity, one.severity, kinds, worst)
 
 
+def weight(fact: Fact) -> tuple[int, bool, int]:
+    """How much a verdict rests on a tool: what works on its reader first, then what it can do."""
+    grades = list(Severity)
+    found = -1 if fact.worst is None else grades.index(fact.worst)
+    told = {rule.category for rule in _CATEGORIES}
+    named = fact.category in told or fact.sensitivity is Sensitivity.CREDENTIALS
+    return found, named, grades.index(fact.severity)
+
+
 def verdict(case: Case) -> Verdict:
     """The verdict on what is known. The same case always has the same one."""
     found = [*_of_the_way(case), *_of_the_name(case), *_of_the_version(case), *_of_changes(case)]
@@ -123,6 +134,9 @@ def _of_the_way(case: Case) -> Iterator[Reason]:
     elif case.source in ("seen", "connected") and case.subject.kind in ("npm", "pypi", "name", "image"):
         text = "what is known is what it said on this machine; who publishes it was not looked at"
         yield Reason("seen-here", "proceed", text)
+    if not case.whole:
+        text = f"it has more tools than are remembered: only {len(case.facts):,} of its tools are known"
+        yield Reason("not-whole", "ask-first", text)
 
 
 def _of_the_name(case: Case) -> Iterator[Reason]:

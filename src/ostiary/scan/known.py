@@ -139,6 +139,7 @@ def case_of(subject: Subject, known: Known, before: Known | None, *, near: Near 
         changes=tuple(changes),
         since=before.at if before is not None else "",
         ambiguous=known.ambiguous,
+        whole=known.whole,
     )
 
 

@@ -21,13 +21,13 @@ import msgspec
 
 from ostiary.errors import CallerFault, GatewayFault
 from ostiary.registry.subject import Action
-from ostiary.registry.verdict import Fact, Source
+from ostiary.registry.verdict import Fact, Source, weight
 from ostiary.store.state import PRIVATE_FILE, StateDir, replace
 
 MAX_BYTES: Final = 8 * 1024 * 1024
 MAX_ENTRIES: Final = 400
 MAX_TOOLS: Final = 1_000
-"""Tools that are kept of one server."""
+"""Tools that are kept of one server; of one with more the verdict is to ask first."""
 
 MAX_DEFINITIONS: Final = 512 * 1024
 """Bytes of definitions that are kept of one server; of the rest only digests are."""
@@ -184,10 +184,14 @@ def remember(state: StateDir, memory: Memory, key: str, seen: Seen) -> None:
 
 
 def kept_of(seen: Seen) -> Seen:
-    """The same within what is kept of one server."""
+    """The same within what is kept of one server: the tools that a verdict rests on most, in their order.
+
+    A server chooses its order, and would list what it wants forgotten last.
+    """
+    worst = sorted(range(len(seen.tools)), key=lambda at: weight(seen.tools[at].fact), reverse=True)
     room = MAX_DEFINITIONS
     tools: list[SeenTool] = []
-    for tool in seen.tools[:MAX_TOOLS]:
+    for tool in (seen.tools[at] for at in sorted(worst[:MAX_TOOLS])):
         room -= len(bytes(tool.definition))
         tools.append(tool if room >= 0 else msgspec.structs.replace(tool, definition=_NONE))
     whole = seen.whole and len(seen.tools) <= MAX_TOOLS
