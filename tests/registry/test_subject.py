@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ostiary.errors import CallerFault
-from ostiary.registry.launch import of_command
+from ostiary.registry.launch import MAX_WORDS, of_command
 from ostiary.registry.subject import MAX_TYPED, Subject, of_url, typed
 
 
@@ -50,6 +50,9 @@ def test_a_name_is_read_as_its_registry_writes_it(
         ("npx --yes files", "npm files", True),
         ("npx -p @scope/files files", "npm @scope/files", True),
         ("npm exec -- files@1.0.0", "npm files@1.0.0", False),
+        ("npm exec -- files@1.0.0 --package=other", "npm files@1.0.0", False),
+        ("npm exec files@1.0.0 /srv -- --package=other", "npm files@1.0.0", False),
+        ("npx files@1.0.0 --package=other", "npm files@1.0.0", False),
         ("cmd /c npx -y files@1.0.0", "npm files@1.0.0", False),
         ("uvx mcp-server-time", "pypi mcp-server-time", True),
         ("uvx mcp-server-time@2.0", "pypi mcp-server-time==2.0", False),
@@ -92,6 +95,42 @@ def test_a_command_that_is_not_understood_is_a_local_program_and_no_package(comm
     found = of_command(command.split(), {}, "/work")
 
     assert (found.kind, signs(found)) == ("local", ["local-program"])
+
+
+@pytest.mark.parametrize("launcher", ["npm exec", "npm x"])
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "files@1.0.0 --package=other",
+        "files@1.0.0 /srv --package other",
+        "-y files@1.0.0 --registry=http://other.example",
+        "files@1.0.0 --call=other",
+        "files@1.0.0 -c other",
+        "--package=files@1.0.0 files --package=other -- x",
+    ],
+)
+def test_npm_reads_options_behind_the_package_too_so_that_one_there_makes_it_no_package(
+    launcher: str, rest: str
+) -> None:
+    assert of_command(f"{launcher} {rest}".split(), {}, "/work").kind == "local"
+
+
+@pytest.mark.parametrize(
+    "rest", ["& calc", "&calc", "a|b", "<a", "2>a", "a^", "%COMSPEC%", "a\nb", "--url=http://a/?b&calc"]
+)
+def test_a_word_that_the_shell_of_windows_takes_apart_makes_a_command_no_package(rest: str) -> None:
+    shell = ["cmd", "/c", "npx", "-y", "files@1.0.0", *rest.split(" ")]
+
+    assert of_command(shell, {}, "/work").kind == "local"
+    assert of_command(shell[2:], {}, "/work").kind == "npm"
+
+
+@pytest.mark.parametrize("start", ["npm exec files@1.0.0", "npx files@1.0.0", "docker run mcp/time"])
+def test_a_command_with_more_words_than_are_read_is_no_package(start: str) -> None:
+    words = [*start.split(), *["x"] * MAX_WORDS]
+
+    assert of_command([*words, "--package=other"], {}, "/work").kind == "local"
+    assert of_command(words[:MAX_WORDS], {}, "/work").kind != "local"
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,9 @@ from ostiary.registry.launcher import MOST_WORDS, Kind, Launcher, Read, launcher
 from ostiary.registry.subject import MAX_NAME, Sign, Subject, digest, npm, pypi
 
 MAX_WORDS: Final = 1_000
+"""Words that are read. Of a command with more nothing is known: one behind them may name another package."""
+
+_TAKEN_APART: Final = re.compile(r"[&|<>^%\r\n]")
 
 
 def _image(spec: str) -> Subject:
@@ -55,13 +58,18 @@ def of_command(command: Sequence[str], environment: Mapping[str, str], folder: s
     """
     # Bytes that are no text become `?`: what is shown and kept has to be text. The digest knows them.
     words = tuple(word.encode("utf-8", "replace").decode() for word in command[:MAX_WORDS])
-    if len(words) > 2 and re.fullmatch(r"cmd(\.exe)?", words[0], re.IGNORECASE) and words[1].lower() == "/c":  # noqa: PLR2004 - `cmd /c` and something after it
+    if re.fullmatch(r"cmd(\.exe)?", words[0] if words else "", re.IGNORECASE) and _plain_shell(words):
         words = words[2:]
-    subject = _started(words, folder) or _local(words)
+    subject = (_started(words, folder) if len(command) <= MAX_WORDS else None) or _local(words)
     if subject.kind == "local":
         subject = msgspec.structs.replace(subject, apart=digest("\0".join([folder, *command])))
     signs = (*subject.signs, *_deciding(environment))
     return msgspec.structs.replace(subject, signs=signs)
+
+
+def _plain_shell(words: Sequence[str]) -> bool:
+    """Whether `cmd /c` starts the rest as it stands: some characters begin another command."""
+    return len(words) > 2 and words[1].lower() == "/c" and not any(map(_TAKEN_APART.search, words[2:]))  # noqa: PLR2004 - the shell, its option, a command
 
 
 def _started(words: tuple[str, ...], folder: str) -> Subject | None:

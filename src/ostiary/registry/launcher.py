@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import Final, Literal
 
 import msgspec
@@ -38,6 +39,7 @@ class Launcher(msgspec.Struct, frozen=True):
 
     `known` are those with which a package is judged. `passed` are further ones that are passed over
     where the command is only shown: they may change what runs. With `judged` off there are only those.
+    One that reads options `anywhere` does so behind the package as well, up to `--`.
     """
 
     words: tuple[str, ...]
@@ -45,6 +47,7 @@ class Launcher(msgspec.Struct, frozen=True):
     known: Options
     passed: Options
     judged: bool = True
+    anywhere: bool = False
 
 
 _QUIET: Final = frozenset({"-q", "--quiet", "-v", "--verbose"})
@@ -109,13 +112,19 @@ _RUN_PASSED: Final = Options(
 
 
 def _launchers(
-    kind: Kind, known: Options, passed: Options, *commands: str, judged: bool = True
+    kind: Kind,
+    known: Options,
+    passed: Options,
+    *commands: str,
+    judged: bool = True,
+    anywhere: bool = False,
 ) -> tuple[Launcher, ...]:
-    return tuple(Launcher(tuple(words.split()), kind, known, passed, judged) for words in commands)
+    return tuple(Launcher(tuple(words.split()), kind, known, passed, judged, anywhere) for words in commands)
 
 
 LAUNCHERS: Final = (
-    *_launchers("npm", _NPM, _NPM_PASSED, "npx", "bunx", "pnpx", "npm exec", "npm x", "pnpm dlx", "yarn dlx"),
+    *_launchers("npm", _NPM, _NPM_PASSED, "npx", "bunx", "pnpx", "pnpm dlx", "yarn dlx"),
+    *_launchers("npm", _NPM, _NPM_PASSED, "npm exec", "npm x", anywhere=True),
     *_launchers("npm", _NPM, _NPM_PASSED, "pnpm exec", "bun x", judged=False),
     *_launchers("pypi", _UV, _PYPI_PASSED, "uvx", "uv tool run"),
     *_launchers("pypi", _PIPX, _PYPI_PASSED, "pipx run"),
@@ -152,7 +161,10 @@ class Read:
                 value = words[at] if at < len(words) else ""
                 at += 1
             self._take(option, value, joined=bool(joined))
-        self.rest = tuple(words[at + 1 :] if tuple(words[at : at + 1]) == ("--",) else words[at:])
+        ended = tuple(words[at : at + 1]) == ("--",)
+        self.rest = tuple(words[at + 1 :] if ended else words[at:])
+        if launcher.anywhere and not ended:  # `npm exec A --package=B` starts B
+            self.lost = self.lost or any(map(_is_option, takewhile(lambda word: word != "--", self.rest)))
 
     def _take(self, option: str, value: str, *, joined: bool) -> None:
         known = self._known
@@ -173,6 +185,10 @@ class Read:
         if self.named:
             return self.named[0]
         return self.rest[0] if self.rest and not self.lost else ""
+
+
+def _is_option(word: str) -> bool:
+    return word.startswith("-")
 
 
 def _together(known: Options, passed: Options) -> Options:

@@ -48,6 +48,8 @@ def row(entry: dict[str, Any]) -> Row:
         ("npx -y github:me/server", "git", "github:me/server", "", "floating"),
         (f"npx -y me/server#{SHA}", "git", "github:me/server", SHA[:12], "pinned"),
         ("npm exec -y pkg@1.0.0", "npm", "pkg", "1.0.0", "pinned"),
+        ("npm exec -y pkg@1.0.0 -- --package=x", "npm", "pkg", "1.0.0", "pinned"),
+        ("npm exec -y pkg@1.0.0 --package=other", "npm", "", "", "unknown"),
         ("pnpm dlx pkg", "npm", "pkg", "", "floating"),
         ("bunx pkg", "npm", "pkg", "", "floating"),
         ("cmd /c npx -y pkg@1.2.3", "npm", "pkg", "1.2.3", "pinned"),
