@@ -88,9 +88,20 @@ def test_what_two_clients_see_is_judged_apart_because_no_agent_sees_both() -> No
     assert [one.name for one in found] == ["db (cursor)", "db (zed)"]
 
 
-def test_what_two_files_name_is_judged_apart_and_told_apart_by_the_file() -> None:
-    one: dict[str, Any] = {"client": "zed", "source": "a/.mcp.json"}
-    two: dict[str, Any] = {"client": "zed", "source": "b/.mcp.json"}
+def test_what_two_files_of_one_client_name_is_judged_together_because_its_agent_sees_both() -> None:
+    person, project = {"source": "/home/x/.claude.json"}, {"source": "/home/x/proj/.mcp.json"}
+    mine: dict[str, Any] = {"client": "claude-code", **person}
+    theirs: dict[str, Any] = {"client": "claude-code", **project}
+    found = examine([server("db", LIST, **mine), server("helper", DROP, LIST, **theirs)])
+
+    kinds = [[[each.kind for each in tool.findings] for tool in one.judged] for one in found]
+
+    assert kinds == [[["shadowed-name"]], [[], ["shadowed-name"]]]
+
+
+def test_what_two_files_of_no_known_client_name_is_judged_apart_and_told_apart_by_the_file() -> None:
+    one: dict[str, Any] = {"source": "a/.mcp.json"}
+    two: dict[str, Any] = {"source": "b/.mcp.json"}
     scanned = [server("db", LIST, **one), server("only", DROP, **one), server("db", LIST, **two)]
     found = examine([*scanned, unreachable("db", **two)])
 

@@ -56,8 +56,10 @@ class Examined(msgspec.Struct, frozen=True, kw_only=True):
 def examine(scanned: Sequence[Scanned], most: int = MOST) -> tuple[Examined, ...]:
     """One for each server, in order.
 
-    The tools of all servers that one file names for a client are judged together, because its agent
-    sees them together: one server may take the name of another's tool, or give orders about it.
+    The tools of all servers of one client are judged together, whichever of its files name them, because
+    its agent sees them together: one server may take the name of another's tool, or give orders about it.
+    Two projects' servers may never meet, and one of them that looks like another's is found all the same.
+    Where the client is not known, those of one file belong together.
     A server with more to judge than `most` (see `work`), in its tools or beside them, counts as not scanned:
     whoever wants something overlooked would list much before it.
     """
@@ -65,7 +67,8 @@ def examine(scanned: Sequence[Scanned], most: int = MOST) -> tuple[Examined, ...
     tools = [_tools(one, name) for one, name in zip(scanned, names, strict=True)]
     together: dict[tuple[str, str], list[int]] = {}
     for index, one in enumerate(scanned):
-        together.setdefault((one.target.client, one.target.source), []).append(index)
+        client = one.target.client
+        together.setdefault((client, "" if client else one.target.source), []).append(index)
     known: dict[int, tuple[Classification, ...]] = {}
     for indices in together.values():
         results = iter(judged([tool for index in indices for tool in tools[index]], most))
