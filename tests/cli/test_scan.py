@@ -195,13 +195,13 @@ def another_file(folder: Path) -> Path:
 def test_the_servers_of_several_files_are_in_one_report_and_told_apart_by_their_file(
     folder: Path, other: Path
 ) -> None:
-    done = of_file(folder, "--config", "b/.mcp.json", "--config", "./.mcp.json", "--format", "json")
+    done = of_file(folder, "--config", str(other), "--config", "./.mcp.json", "--format", "json")
     servers = json.loads(done.stdout)["servers"]
 
     assert done.returncode == 2  # one of them is gone
     assert [(one["name"], one["source"]) for one in servers] == [
         ("db", ".mcp.json"), ("rows (.mcp.json)", ".mcp.json"), ("gone", ".mcp.json"),
-        ("rows (b/.mcp.json)", "b/.mcp.json"), ("more", "b/.mcp.json"),
+        ("rows (b/.mcp.json)", str(other)), ("more", str(other)),
     ]  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,7 +19,7 @@ from ostiary.scan.recorded import record_of
 from ostiary.scan.report.html import html
 from ostiary.scan.report.sarif import sarif
 from ostiary.scan.report.text import text
-from ostiary.scan.report.view import Report
+from ostiary.scan.report.view import Report, short
 from ostiary.scan.threshold import BESIDE, Threshold, reaching
 from tests.scan.servers import DROP, LIST, SHELL, server, tool, unreachable
 
@@ -115,6 +116,37 @@ def test_a_name_that_looks_like_another_with_its_file_is_still_another() -> None
     scanned = [server("db (b)", source="a"), server("db", source="a"), server("db", source="b")]
 
     assert [one.name for one in examine(scanned)] == ["db (b)", "db (a)", "db (b) #2"]
+
+
+DEEP = "/home/x/repo/" + "/".join(f"folder-{number}" for number in range(12))
+
+
+@pytest.mark.parametrize(
+    "sources",
+    [
+        (f"{DEEP}/a/.mcp.json", f"{DEEP}/b/.mcp.json"),
+        (f"/a{DEEP}/.mcp.json", f"/b{DEEP}/.mcp.json"),
+        (f"{DEEP}/.mcp.json", f"{DEEP}/.mcp.json"),
+    ],
+)
+def test_servers_of_one_name_are_told_apart_where_their_names_are_cut_to_be_shown(
+    sources: tuple[str, str],
+) -> None:
+    found = examine([server("db", LIST, source=each) for each in sources])
+    names = [short(one.name) for one in found]
+
+    assert len(set(names)) == 2
+    assert all(each.startswith("db") and len(each) <= 64 for each in names)
+
+
+def test_a_file_below_the_working_directory_is_named_from_there_on() -> None:
+    sources = ("/home/x/repo/a/.mcp.json", "./.mcp.json", "/home/x/repository/.mcp.json")
+    found = examine([server("db", LIST, source=each) for each in sources], root="/home/x/repo")
+
+    assert [one.name for one in found] == [
+        "db (a/.mcp.json)", "db (.mcp.json)", "db (/home/x/repository/.mcp.json)",
+    ]  # fmt: skip
+    assert [one.scanned.target.source for one in found] == [*sources]
 
 
 def test_servers_of_one_name_are_told_apart() -> None:

@@ -136,19 +136,18 @@ def scan(
     targets = _of_files(context, config, server, one) if config else _named(context, server, one, state_dir)
     if policy_out is not None and len(targets) > 1:
         raise CallerFault("--policy-out is for one server", hint="pick it with --server NAME")
-    examined = examine(
-        scan_all(
-            targets,
-            {**os.environ, "OSTIARY_STATE_DIR": state_dir} if state_dir else os.environ,
-            on_progress=_progress,
-            hosts=tuple(allow_host or ()),
-            all_hosts=allow_network,
-            unsafe_no_isolation=unsafe_no_isolation,
-            seconds=timeout,
-            era=era_of(era),
-            authorities=upstream_ca,
-        )
+    scanned = scan_all(
+        targets,
+        {**os.environ, "OSTIARY_STATE_DIR": state_dir} if state_dir else os.environ,
+        on_progress=_progress,
+        hosts=tuple(allow_host or ()),
+        all_hosts=allow_network,
+        unsafe_no_isolation=unsafe_no_isolation,
+        seconds=timeout,
+        era=era_of(era),
+        authorities=upstream_ca,
     )
+    examined = examine(scanned, root=str(Path.cwd()))
     report = Report(servers=examined, version=VERSION, when=full_time(now()))
     _deliver(report, format_, output, force=force)
     if policy_out is not None:

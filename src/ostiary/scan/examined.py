@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Sequence
 from typing import Final
@@ -27,6 +28,9 @@ from ostiary.scan.scanned import Scanned
 
 BYTES_PER_TOKEN: Final = 4
 """What a token of English text and JSON comes to, roughly; no two models cut a text alike."""
+MAX_NAME: Final = 64
+_FRONT: Final = 24
+"""Characters of the begin of a name that is cut."""
 
 
 class Examined(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,8 +57,8 @@ class Examined(msgspec.Struct, frozen=True, kw_only=True):
         return self.scanned.found.ambiguous if self.scanned.found else ()
 
 
-def examine(scanned: Sequence[Scanned], most: int = MOST) -> tuple[Examined, ...]:
-    """One for each server, in order.
+def examine(scanned: Sequence[Scanned], most: int = MOST, root: str = "") -> tuple[Examined, ...]:
+    """One for each server, in order. Files below the folder `root` are named from there on.
 
     The tools of all servers of one client are judged together, whichever of its files name them, because
     its agent sees them together: one server may take the name of another's tool, or give orders about it.
@@ -63,7 +67,7 @@ def examine(scanned: Sequence[Scanned], most: int = MOST) -> tuple[Examined, ...
     A server with more to judge than `most` (see `work`), in its tools or beside them, counts as not scanned:
     whoever wants something overlooked would list much before it.
     """
-    names = _names(scanned)
+    names = _names(scanned, root)
     tools = [_tools(one, name) for one, name in zip(scanned, names, strict=True)]
     together: dict[tuple[str, str], list[int]] = {}
     for index, one in enumerate(scanned):
@@ -177,26 +181,40 @@ def tokens_of(tool: Described) -> int:
     return -(-len(text) // BYTES_PER_TOKEN)
 
 
-def _names(scanned: Sequence[Scanned]) -> list[str]:
-    """The names of the targets; those that two have in common get the client or file, then a number."""
+def from_there(source: str, root: str) -> str:
+    """The name of a configuration file from the folder `root` on, where it lies below it."""
+    inside = root.rstrip("/") + "/"
+    return (source.removeprefix(inside) if root else source).removeprefix("./")
+
+
+def brief(name: str) -> str:
+    """A name in at most 64 characters: of a longer one its begin and its end, where file and number stand."""
+    return name if len(name) <= MAX_NAME else f"{name[:_FRONT]}…{name[_FRONT + 1 - MAX_NAME :]}"
+
+
+def _names(scanned: Sequence[Scanned], root: str) -> list[str]:
+    """The names of the targets; those that two have in common get the client or file, then a number.
+
+    They differ also where they are shown `brief`.
+    """
     plain = [one.target.name for one in scanned]
     counted = Counter(plain)
     named: dict[str, set[str]] = {}
     for one in scanned:
         named.setdefault(one.target.name, set()).add(one.target.source)
-    more = [one.target.source if len(named[one.target.name]) > 1 else one.target.client for one in scanned]
+    more = [
+        from_there(one.target.source, root) if len(named[one.target.name]) > 1 else one.target.client
+        for one in scanned
+    ]
     longer = [
         f"{name} ({each})" if counted[name] > 1 and each else name
         for name, each in zip(plain, more, strict=True)
     ]
     taken: set[str] = set()
     for index, name in enumerate(longer):
-        number, unique = 1, name
-        while unique in taken:
-            number += 1
-            unique = f"{name} #{number}"
-        taken.add(unique)
-        longer[index] = unique
+        numbered = (name if number == 1 else f"{name} #{number}" for number in itertools.count(1))
+        longer[index] = next(each for each in numbered if brief(each) not in taken)
+        taken.add(brief(longer[index]))
     return longer
 
 

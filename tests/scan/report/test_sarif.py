@@ -63,6 +63,33 @@ def test_fingerprints_stay_when_something_else_changes() -> None:
     assert before.items() <= after.items()
 
 
+def test_fingerprints_stay_when_a_second_file_has_a_server_of_that_name() -> None:
+    mine = server("db", DROP, POISONED, source="/home/x/repo/.mcp.json")
+    other = server("db", DROP, POISONED, source="/home/x/repo/b/.mcp.json")
+    before = marks(run_of(mine, root="/home/x/repo"))
+    both = run_of(other, mine, root="/home/x/repo")
+
+    assert before.items() <= marks(both).items()
+    assert len(marks(both)) == len(both["results"])
+
+
+def test_fingerprints_are_alike_wherever_the_project_lies() -> None:
+    runs = [
+        run_of(server("db", DROP, source=f"{root}{file}"), root="/home/x/repo")
+        for root, file in (("/home/x/repo/", ".mcp.json"), ("./", ".mcp.json"), ("", ".mcp.json"))
+    ]
+    elsewhere = run_of(server("db", DROP, source="/srv/ci/.mcp.json"), root="/srv/ci")
+
+    assert len({json.dumps(marks(run)) for run in [*runs, elsewhere]}) == 1
+
+
+def test_servers_of_one_name_in_one_file_have_fingerprints_of_their_own() -> None:
+    run = run_of(server("db", DROP, source=".claude.json"), server("db", DROP, source=".claude.json"))
+
+    assert [*marks(run).values()].count("tool/destructive") == 2
+    assert len(marks(run)) == len(run["results"])
+
+
 @pytest.mark.parametrize(
     ("source", "uri"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Final
 from urllib.parse import quote
@@ -11,7 +12,7 @@ import msgspec
 
 from ostiary.registry.change import printable
 from ostiary.registry.classification import Finding, Severity
-from ostiary.scan.examined import Examined
+from ostiary.scan.examined import Examined, from_there
 from ostiary.scan.report.sarif_rules import RULES, Rule
 from ostiary.scan.report.view import REMARKS, Report, Tool, by_severity, reasons, short, worst_first
 
@@ -46,7 +47,11 @@ class _Result(msgspec.Struct, frozen=True, kw_only=True):
 
 def sarif(report: Report, root: str = "") -> Json:
     """The report as the JSON values of a SARIF log. Files below the folder `root` are named from there on."""
-    results = [_result(one, result, root) for one in report.servers for result in _results(one)]
+    results = [
+        _result(one, result, root, identity)
+        for one, identity in zip(report.servers, _identities(report, root), strict=True)
+        for result in _results(one)
+    ]
     driver: Json = {
         "name": "Ostiary",
         "version": report.version,
@@ -148,10 +153,22 @@ def _of_tool(one: Examined, tool: Tool) -> Iterator[_Result]:
     )
 
 
-def _result(one: Examined, result: _Result, root: str) -> Json:
+def _identities(report: Report, root: str) -> Iterator[tuple[str, str, str]]:
+    """What each server is known by to who scans again, whatever else is scanned with it.
+
+    The number tells those apart that one file has under one name.
+    """
+    counted = Counter[tuple[str, str]]()
+    for one in report.servers:
+        key = (one.scanned.target.name, from_there(one.scanned.target.source, root))
+        counted[key] += 1
+        yield *key, str(counted[key])
+
+
+def _result(one: Examined, result: _Result, root: str, identity: tuple[str, str, str]) -> Json:
     """A result with its fingerprint; a kind of finding stands in one place at most once."""
     ids = list(RULES)
-    key = (result.rule, one.name, result.tool, result.where)
+    key = (result.rule, *identity, result.tool, result.where)
     fingerprint = hashlib.sha256("\0".join(key).encode("utf-8", "backslashreplace")).hexdigest()
     return {
         "ruleId": result.rule,
@@ -181,12 +198,10 @@ def _location(one: Examined, result: _Result, root: str) -> Json:
 
 
 def _artifact(source: str, root: str) -> Json:
-    inside = root.rstrip("/") + "/"
-    if root and source.startswith(inside):
-        source = source.removeprefix(inside)
+    source = from_there(source, root)
     if source.startswith("/"):
         return {"uri": "file://" + quote(source)}
-    return {"uri": quote(source.removeprefix("./")), "uriBaseId": "%SRCROOT%"}
+    return {"uri": quote(source), "uriBaseId": "%SRCROOT%"}
 
 
 def _escaped(text: str) -> str:

@@ -22,7 +22,7 @@ from ostiary.registry.classification import (
 )
 from ostiary.registry.classify.reading import arguments
 from ostiary.registry.recommended import Choice, Recommended, recommend
-from ostiary.scan.examined import Examined
+from ostiary.scan.examined import Examined, brief
 from ostiary.scan.scanned import Scanned, Target
 from ostiary.wire.message import as_object
 
@@ -35,7 +35,6 @@ REMARKS: Final = frozenset(
     }
 )  # fmt: skip
 """Signals that most tools have. A reader who looks for the worst does not need them."""
-MAX_NAME: Final = 64
 _BOUNDS: Final = (
     "enum", "const", "minimum", "maximum", "minLength", "maxLength", "pattern", "format", "minItems",
     "maxItems",
@@ -176,8 +175,7 @@ def share(tokens: int) -> str:
 
 def short(name: str) -> str:
     """A name that a server or a configuration gave, printable and not too long."""
-    cut = name if len(name) <= MAX_NAME else name[: MAX_NAME - 1] + "…"
-    return printable(cut)
+    return printable(brief(name))
 
 
 def surroundings(one: Scanned) -> str:
