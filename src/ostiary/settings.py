@@ -221,27 +221,35 @@ def gather_headers(
 
     Raises CallerFault when a header is malformed, is one that the gate sets itself, or looks
     like a secret although it was given on the command line, where every process can read it.
+    No error shows what was typed: it may be a secret in the wrong place.
     """
     found: list[Header] = []
-    for text in plain:
-        name, value = _split(text, "--header")
+    for at, text in enumerate(plain, 1):
+        where = "--header" + _which(at, plain)
+        name, value = _split(text, where)
         if any(word in name.lower() for word in _SECRET_WORDS):
             raise CallerFault(
-                f"--header: `{name}` looks like a secret, and a command line can be read by every process",
-                hint=f"use --header-env '{name}: VARIABLE' or --header-file FILE",
+                f"{where}: the name is one of a secret, and a command line can be read by every process",
+                hint="use --header-env 'NAME: VARIABLE' or --header-file FILE",
             )
-        found.append(checked_header(name, value))
-    for text in from_env:
+        found.append(checked_header(name, value, where))
+    for at, text in enumerate(from_env, 1):
         name, variable = _split(text, "--header-env")
         scheme, _, variable = variable.rpartition(" ")
         secret = environ.get(variable)
         if secret is None:
             header = f"`{name}`" if _PLAIN.fullmatch(name) else "a header"
             raise unset("--header-env", f"the variable for {header}", variable, environ)
-        found.append(checked_header(name, f"{scheme} {secret}"))
+        where = "--header-env" + _which(at, from_env)
+        found.append(checked_header(name, f"{scheme} {secret}", where))
     for file in files:
         found.extend(_from_file(Path(file)))
     return tuple(found)
+
+
+def _which(at: int, given: Sequence[str]) -> str:
+    """Which of several one is that cannot be shown."""
+    return f", number {at} of {len(given)}" if len(given) > 1 else ""
 
 
 def unset(option: str, what: str, typed: str, environ: Mapping[str, str]) -> CallerFault:
@@ -268,10 +276,10 @@ def _from_file(path: Path) -> list[Header]:
         raise CallerFault(f"--header-file: others can read or write {path}", hint=f"chmod 600 {path}")
     if len(text) > MAX_HEADER_FILE:
         raise CallerFault(f"--header-file: {path} is over {MAX_HEADER_FILE} bytes")
-    lines = [line.strip() for line in text.split("\n")]
-    return [
-        checked_header(*_split(line, f"--header-file {path}")) for line in lines if line and line[0] != "#"
+    lines = [
+        (f"--header-file {path}, line {at}", line.strip()) for at, line in enumerate(text.split("\n"), 1)
     ]
+    return [checked_header(*_split(line, where), where) for where, line in lines if line and line[0] != "#"]
 
 
 def _split(text: str, where: str) -> tuple[str, str]:
@@ -281,17 +289,22 @@ def _split(text: str, where: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
-def checked_header(name: str, value: str) -> Header:
+def checked_header(name: str, value: str, where: str = "") -> Header:
     """A header of the operator's own for an upstream, as it is sent.
 
     Raises CallerFault, which does not say the value, for one that is malformed or that the gate sets itself.
+    With `where` it was typed, it may be a secret in the wrong place: the name is not said, either.
     """
     if not _NAME.fullmatch(name):
-        raise CallerFault(f"`{name[:80]}` is no name of a header", hint="for example `X-Team`")
+        said = f"{where}: this" if where else f"`{name[:80]}`"
+        raise CallerFault(f"{said} is no name of a header", hint="for example `X-Team`")
     lower = name.lower()
     if lower in _OURS or lower.startswith("mcp-"):
-        raise CallerFault(f"`{name}` is set by the gate itself and cannot be configured")
+        shown = f"`{name}`" if not where or lower in _OURS else "a header that begins with `mcp-`"
+        said = f"{where}: {shown}" if where else shown
+        raise CallerFault(f"{said} is set by the gate itself and cannot be configured")
     value = value.strip()
     if any(ord(char) < 32 or ord(char) > 255 or ord(char) == 127 for char in value):  # noqa: PLR2004 - control characters
-        raise CallerFault(f"the value of header `{name}` holds a character that HTTP does not allow")
+        said = f"{where}: the value" if where else f"the value of header `{name}`"
+        raise CallerFault(f"{said} holds a character that HTTP does not allow")
     return lower.encode(), value.encode("latin-1")

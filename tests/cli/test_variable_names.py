@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from ostiary.cli.entry import main
+from ostiary.errors import CallerFault
+from ostiary.settings import checked_header
 from tests.docs.test_command_reference import commands
 
 OPTIONS = sorted(
@@ -144,3 +146,54 @@ def test_a_secret_typed_in_the_place_of_the_header_is_not_shown_either(
     assert f"error: {option}: " in text
     for part in secret.split(":"):
         assert part.strip() == "Authorization" or part.strip() not in text
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("sk-live-key-123: x", "--header-env 'NAME: VARIABLE'"),
+        ("AKIA-key-IOSFODNN7EXAMPLE:wJalrXUtnFEMI", "--header-env 'NAME: VARIABLE'"),
+        ("swordfish-token: x", "--header-env 'NAME: VARIABLE'"),
+        ("mcp-swordfish: x", "begins with `mcp-`"),
+        ("swordfish: wJalr\x01XUtnFEMI", "a character that HTTP does not allow"),
+        ("swordfish", "expected 'Name: value'"),
+        ("swordfish\x01: x", "expected 'Name: value'"),
+    ],
+)
+@pytest.mark.parametrize("command", [each[0] for each in OPTIONS if each[1] == "--header-env"])
+def test_what_was_typed_for_a_header_is_not_shown_and_what_was_expected_is(
+    command: str,
+    typed: str,
+    expected: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    text = told(capsys, monkeypatch, *line(command, "--header", "X-Team: platform", typed))
+    alone = told(capsys, monkeypatch, *line(command, "--header", typed))
+
+    assert expected in " ".join(text.split())
+    assert "error: --header, number 2 of 2: " in text
+    assert "error: --header: " in alone
+    for part in typed.replace("\x01", ":").split(":"):
+        assert part.strip() in ("", "x") or part.strip() not in text + alone, part
+
+
+def test_a_line_of_a_file_of_headers_is_told_by_its_number_and_not_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "headers"
+    for wrong in ("swordfish: wJalr\x01XUtnFEMI", "swordfish wJalr", "mcp-swordfish: wJalr"):
+        file.write_text(f"# ours\nX-Team: platform\n\n{wrong}\n")
+        file.chmod(0o600)
+        text = told(capsys, monkeypatch, *line("ostiary scan", "--header-file", str(file)))
+
+        assert "line 4: " in text
+        assert "swordfish" not in text
+        assert "wJalr" not in text
+
+
+def test_a_typed_name_that_is_none_of_a_header_is_not_shown() -> None:
+    with pytest.raises(CallerFault, match="--header: this is no name of a header") as refused:
+        checked_header("sword fish", "x", "--header")
+
+    assert "sword" not in refused.value.message
