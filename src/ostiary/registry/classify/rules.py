@@ -90,6 +90,7 @@ class Grammar(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     starters: frozenset[str]
     running: frozenset[str]
     links: frozenset[str]
+    finished: frozenset[str]
     never_noun: frozenset[str]
     code_arguments: frozenset[str]
     code_arguments_if_unknown: frozenset[str]
