@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from itertools import takewhile
 from typing import Final
@@ -70,7 +71,7 @@ def effect_of(tool: Described, arguments: Sequence[Argument], rules: Rules) -> E
         if one.name.lower() in rules.grammar.selectors:
             found += [_evidence(hit, hit.verb.effect) for hit in in_choices(one, rules)]
     found += any_request(tool, arguments, named, words, rules)
-    found += _from_text(named, told, _asked(named, arguments, rules), rules)
+    found += _from_text(named, told, _asked(tool, arguments, named, rules), rules)
     found += _irreversible(text, rules)
     found += _executing_arguments(found, arguments, rules)
     if not found:
@@ -109,15 +110,20 @@ def _paired(verb: Verb, near: set[str], close: set[str], rules: Rules) -> Catego
     return worst([verb.effect, *worse])
 
 
-def _asked(named: Sequence[Hit], arguments: Sequence[Argument], rules: Rules) -> frozenset[str]:
+def _asked(
+    tool: Described, arguments: Sequence[Argument], named: Sequence[Hit], rules: Rules
+) -> frozenset[str]:
     """The verbs by which a query of the name only asks: `find` makes `a find query` no code.
 
-    No verb does where a query is passed in as a text, which may say anything.
+    No verb does where a query may be passed in as a text, which may say anything: by the name of an argument,
+    by a word for such a text, or because nothing but texts is passed in.
     """
-    if any(
-        not one.choices and one.kind in _TYPES and not rules.grammar.query.isdisjoint(one.words.split()[-1:])
-        for one in arguments
-    ):
+    texts = [one for one in arguments if not one.choices and one.kind in _TYPES]
+    parts = _nouns(tuple(part for one in texts for part in one.words.split()))
+    told = text_words(f"{tool.title} {tool.description[:MAX_TEXT]}")
+    said = _nouns(tuple(part for word in told for part in re.split("[-_]", word)))
+    only = texts and all(one.kind != "object" for one in arguments)
+    if only or parts & (rules.grammar.query | rules.grammar.written) or said & rules.grammar.written:
         return frozenset()
     return frozenset(
         hit.words for hit in named if hit.verb.effect is Category.READ and hit.verb.strength == "strong"

@@ -91,6 +91,7 @@ class Grammar(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     running: frozenset[str]
     links: frozenset[str]
     finished: frozenset[str]
+    written: frozenset[str]
     never_noun: frozenset[str]
     code_arguments: frozenset[str]
     code_arguments_if_unknown: frozenset[str]
