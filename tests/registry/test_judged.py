@@ -9,10 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ostiary.registry.classification import Category, Described, Sensitivity, Severity
+from ostiary.registry.classify.reading import described
 from ostiary.registry.judged import judged, was_judged
+from ostiary.registry.poisoning.plain import plain
+from ostiary.registry.records import records
 from ostiary.registry.subject import Subject
 from ostiary.registry.verdict import Case, fact_of, verdict
-from ostiary.registry.work import MOST, within, work_of
+from ostiary.registry.work import GROWTH, MOST, VALUE, within, work_of
 
 Json = Any
 
@@ -93,3 +96,24 @@ def test_the_bound_changes_nothing_of_what_is_within_it(value: Json, most: int) 
     whole = work_of(value, 1_000_000)
 
     assert work_of(value, most) == whole if whole <= most else work_of(value, most) > most
+
+
+def test_a_character_that_may_become_several_counts_as_what_it_may_become() -> None:
+    square = "\u3316"  # kiromeetoru, written as one
+    assert len(plain(square)) == GROWTH
+
+    assert work_of(square * 1_000, 100_000) == work_of("a" * 1_000 * GROWTH, 100_000)
+    assert work_of({square: None}) == work_of({"a" * GROWTH: None})
+    assert work_of("a\ud800") == work_of("a" * (GROWTH + 1))
+
+
+@given(st.characters())
+def test_no_character_becomes_more_than_it_counts_as(char: str) -> None:
+    assert len(plain(char)) <= work_of(char) - VALUE
+
+
+def test_every_server_on_record_has_less_than_a_tenth_of_the_bound() -> None:
+    servers = [[described(tool, "s") for tool in record.definitions()] for record in records()]
+
+    assert max(map(len, servers)) > 100
+    assert all(all(within(tools, MOST // 10)) for tools in servers)

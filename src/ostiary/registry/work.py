@@ -18,6 +18,9 @@ TOOL: Final = 100
 VALUE: Final = 20
 """What a tool and a value cost, beside their characters."""
 
+GROWTH: Final = 6
+"""What a character beyond ASCII counts as: into so many it is taken apart at most, before it is read."""
+
 
 def work_of(value: object, most: int = MOST) -> int:
     """What it takes to judge a value with all in it; of more than `most`, only that it is more."""
@@ -27,12 +30,12 @@ def work_of(value: object, most: int = MOST) -> int:
         each = waiting.pop()
         work += VALUE
         if isinstance(each, str):
-            work += len(each)
+            work += _characters(each)
         elif isinstance(each, Mapping):
             inner = cast("Mapping[object, object]", each)
             if len(inner) * VALUE > most:
                 return most + 1
-            work += sum(len(key) for key in inner if isinstance(key, str))
+            work += sum(_characters(key) for key in inner if isinstance(key, str))
             waiting += inner.values()
         elif isinstance(each, list | tuple):
             items = cast("Sequence[object]", each)
@@ -52,6 +55,13 @@ def within(tools: Sequence[Described], most: int = MOST) -> tuple[bool, ...]:
         left[tool.server] = after
         found.append(after >= 0)
     return tuple(found)
+
+
+def _characters(text: str) -> int:
+    if text.isascii():
+        return len(text)
+    plain = len(text.encode("ascii", "ignore"))
+    return plain + GROWTH * (len(text) - plain)
 
 
 def _work_of_tool(tool: Described, most: int) -> int:
