@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ostiary.errors import CallerFault
 from ostiary.registry.classification import Category, Described, Sensitivity, Severity
+from ostiary.registry.classify.listed import read_list
 from ostiary.registry.classify.reading import described
 from ostiary.registry.judged import judged, was_judged
 from ostiary.registry.poisoning.plain import plain
@@ -117,3 +120,31 @@ def test_every_server_on_record_has_less_than_a_tenth_of_the_bound() -> None:
 
     assert max(map(len, servers)) > 100
     assert all(all(within(tools, MOST // 10)) for tools in servers)
+
+
+def entries(count: int, description: str) -> list[Json]:
+    return [
+        {"name": f"list_{number}", "server": f"s{number}", "description": description}
+        for number in range(count)
+    ]
+
+
+def test_a_list_of_the_tools_of_many_servers_is_bounded_too() -> None:
+    tools = entries(20, "x" * 1_000_000)
+
+    with pytest.raises(CallerFault) as refused:
+        read_list(json.dumps(tools).encode(), "f.json")
+
+    assert "`f.json` is too much to judge" in refused.value.message
+    assert len(read_list(json.dumps(tools[:15]).encode(), "f.json")) == 15
+
+
+@pytest.mark.parametrize("shape", ['{"tools": %s}', '{"jsonrpc": "2.0", "id": 1, "result": {"tools": %s}}'])
+def test_a_tool_of_an_answer_names_no_server_of_its_own(shape: str) -> None:
+    tools = entries(3, "x" * 30)
+    read = read_list((shape % json.dumps(tools)).encode(), "f.json", server="db")
+
+    assert {tool.server for tool in read} == {"db"}
+    assert [was_judged(one) for one in judged(read, most=500)] == [True, False, False]
+    listed = read_list(json.dumps(tools).encode(), "f.json", server="db")
+    assert [tool.server for tool in listed] == ["s0", "s1", "s2"]

@@ -21,6 +21,9 @@ VALUE: Final = 20
 GROWTH: Final = 6
 """What a character beyond ASCII counts as: into so many it is taken apart at most, before it is read."""
 
+TOGETHER: Final = 4 * MOST
+"""Of a list that says itself of which servers its tools are."""
+
 
 def work_of(value: object, most: int = MOST) -> int:
     """What it takes to judge a value with all in it; of more than `most`, only that it is more."""
@@ -55,6 +58,16 @@ def within(tools: Sequence[Described], most: int = MOST) -> tuple[bool, ...]:
         left[tool.server] = after
         found.append(after >= 0)
     return tuple(found)
+
+
+def fits(tools: Sequence[Described], most: int = TOGETHER) -> bool:
+    """Whether tools are together no more than `most`, whatever servers they name."""
+    left = most
+    for tool in tools:
+        left -= _work_of_tool(tool, left)
+        if left < 0:
+            return False
+    return True
 
 
 def _characters(text: str) -> int:

@@ -9,6 +9,7 @@ from typing import Final, cast
 from ostiary.errors import CallerFault
 from ostiary.registry.change import named
 from ostiary.registry.classification import Described
+from ostiary.registry.work import TOGETHER, fits
 from ostiary.wire.message import as_object
 from ostiary.wire.strict import Refused, parse_json
 
@@ -23,6 +24,8 @@ _HINT: Final = SHAPE + ', or the result of `tools/list`: {"tools": [...]}'
 def read_list(data: bytes, where: str, *, server: str = "") -> tuple[Described, ...]:
     """The tools of a list, or of the result of `tools/list`. `server` stands in for those that name none.
 
+    A tool of such a result is of the server that answered, whatever it says: how much is judged goes by
+    the server, and so does which tools are another's.
     Raises CallerFault with file, line and column for what is no JSON, and with the entry's index
     (from 0) for an entry that is no tool.
     """
@@ -40,7 +43,16 @@ def read_list(data: bytes, where: str, *, server: str = "") -> tuple[Described, 
     entries = cast("list[object]", value)
     if len(entries) > MAX_TOOLS:
         raise CallerFault(f"`{where}` lists more than {MAX_TOOLS} tools", hint="classify it in parts")
-    return tuple(_entry(entry, f"{where}: entry {index}", server) for index, entry in enumerate(entries))
+    tools = tuple(
+        _entry(entry, f"{where}: entry {index}", server, answered=members is not None)
+        for index, entry in enumerate(entries)
+    )
+    if not fits(tools):
+        raise CallerFault(
+            f"`{where}` is too much to judge: more than {TOGETHER:,} characters and values",
+            hint="classify it in parts",
+        )
+    return tools
 
 
 def _parsed(data: bytes, where: str) -> object:
@@ -61,7 +73,7 @@ def _position(data: bytes) -> str:
     return ""
 
 
-def _entry(entry: object, where: str, server: str) -> Described:
+def _entry(entry: object, where: str, server: str, *, answered: bool) -> Described:
     members = as_object(entry)
     if members is None:
         raise CallerFault(f"{where} is no object", hint=_HINT)
@@ -78,7 +90,7 @@ def _entry(entry: object, where: str, server: str) -> Described:
         raise CallerFault(f"{place}: `annotations` is no object")
     return Described(
         name=name,
-        server=_text(members, "server", place) or server,
+        server=server if answered else _text(members, "server", place) or server,
         title=_text(members, "title", place),
         description=_text(members, "description", place),
         input_schema=members.get("inputSchema"),
