@@ -124,8 +124,10 @@ def in_choices(argument: Argument, rules: Rules) -> Iterator[Hit]:
     states = [words for words in listed if _is_state(words, rules)]
     filters = _lists_states(listed, rules)
     for words in listed:
-        if not (filters and words in states and not _is_grave_order(words, rules)):
-            yield from in_name(masked(words, rules), f"{argument.where}.enum", rules)
+        told = filters and words in states
+        for hit in in_name(masked(words, rules), f"{argument.where}.enum", rules):
+            if not told or _is_order(hit.verb, rules):
+                yield hit
 
 
 def _lists_states(listed: Sequence[Words], rules: Rules) -> bool:
@@ -138,13 +140,10 @@ def _lists_states(listed: Sequence[Words], rules: Rules) -> bool:
     return sure * 2 >= len(listed) and all(head is None or head.both for head in heads)
 
 
-def _is_grave_order(words: Words, rules: Rules) -> bool:
-    """Whether a value counts as an order whatever is listed beside it: `drop_unused`, not `build_failed`."""
-    head = verb_of(words[0], rules)
-    if head is None:
-        return False
-    runs = head.effect is Category.EXECUTE and head.word not in rules.grammar.finished
-    return runs or head.effect in {Category.DESTRUCTIVE, Category.FINANCIAL}
+def _is_order(verb: Verb, rules: Rules) -> bool:
+    """Whether a verb counts whatever else is listed: that of `drop_unused`, not that of `build_failed`."""
+    runs = verb.effect is Category.EXECUTE and verb.word not in rules.grammar.finished
+    return runs or verb.effect in {Category.DESTRUCTIVE, Category.FINANCIAL}
 
 
 def _is_state(words: Words, rules: Rules) -> bool:
