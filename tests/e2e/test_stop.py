@@ -314,6 +314,7 @@ def test_a_gate_that_was_killed_is_still_stopped_when_it_comes_back(tmp_path: Pa
         made.handshake()
         stop(made.state, "on", "--all", "--reason", "a leak")
         wait_for_a_moment("the stop", lambda: is_denied(made.ask(call("quick", 1))), made)
+        within_the_second = server.calls()  # all of them answered before that one was denied
         made.kill()
 
         again = Pipes(tmp_path, server)
@@ -323,7 +324,7 @@ def test_a_gate_that_was_killed_is_still_stopped_when_it_comes_back(tmp_path: Pa
 
         assert first["error"]["code"] == 4423
         assert is_stopped(called)
-        assert server.calls() == 0
+        assert server.calls() == within_the_second
 
 
 @pytest.mark.parametrize("client", ["stdio", "http"])
