@@ -16,7 +16,7 @@ from ostiary.calls.journal import Committed, Entry
 from ostiary.calls.stop import Scope, Stop
 from ostiary.errors import CallerFault, GatewayFault
 from ostiary.proxy.mint import Mint
-from ostiary.store import approvers, aside, migrate, switching
+from ostiary.store import approvers, aside, migrate
 from ostiary.store.connection import Durability, connect
 from ostiary.store.lifting import authorise_lift
 from ostiary.store.opening import open_store
@@ -160,7 +160,7 @@ def test_a_stop_is_synced_whatever_the_gates_do(state: StateDir, monkeypatch: py
         asked.append({1: "NORMAL", 2: "FULL"}[made.execute("PRAGMA synchronous").fetchone()[0]])
         return made
 
-    monkeypatch.setattr(switching, "connect", watched)
+    monkeypatch.setattr(aside, "connect", watched)
     press(state, "on", ALL)
 
     assert asked == ["FULL"]

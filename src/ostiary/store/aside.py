@@ -59,10 +59,11 @@ def transaction(state: StateDir) -> Generator[sqlite3.Connection]:
 
 
 @contextmanager
-def recorded(state: StateDir, mint: Mint) -> Generator[tuple[sqlite3.Connection, Callable[[Event], int]]]:
-    """For commands: a transaction, and what adds the record of an event to it and tells its time.
+def recording(state: StateDir) -> Generator[tuple[sqlite3.Connection, Callable[[Record], None]]]:
+    """For commands: a transaction, and what adds a record to it.
 
-    Raises GatewayFault when it could not be done, and then nothing was.
+    It takes a writer's name and no whole store, so that it is quick. Raises GatewayFault when it could
+    not be done, and then nothing was.
     """
     keys = load_keys(state)
     with ExitStack() as undo:
@@ -79,16 +80,27 @@ def recorded(state: StateDir, mint: Mint) -> Generator[tuple[sqlite3.Connection,
             begin(connection)
             undo.callback(rollback, connection)
 
-            def add(event: Event) -> int:
-                at = now_of(connection)
+            def add(record: Record) -> None:
                 view.catch_up(connection)
-                add_record(connection, view, instance.id, _record(mint(lambda: at), at, event))
-                return at
+                add_record(connection, view, instance.id, record)
 
             yield connection, add
             connection.execute("COMMIT")
         except sqlite3.Error as error:
             raise database_fault(state.database, error) from error
+
+
+@contextmanager
+def recorded(state: StateDir, mint: Mint) -> Generator[tuple[sqlite3.Connection, Callable[[Event], int]]]:
+    """As `recording`, with what adds the record of an event, and tells its time."""
+    with recording(state) as (connection, write):
+
+        def add(event: Event) -> int:
+            at = now_of(connection)
+            write(_record(mint(lambda: at), at, event))
+            return at
+
+        yield connection, add
 
 
 def _record(call: str, at: int, event: Event) -> Record:

@@ -1,30 +1,21 @@
 """Setting and lifting an emergency stop: the row and its record, in one synced transaction.
 
-This must work while gates are busy and while none runs, and it must be quick, so it opens no whole
-store: it takes a writer's name, adds two rows and leaves.
+This must work while gates are busy and while none runs, and it must be quick.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
-from contextlib import ExitStack
 from typing import Literal
 
 from ostiary.audit.record import Record
 from ostiary.calls.stop import Scope, Stop
 from ostiary.errors import GatewayFault
-from ostiary.store import instances
-from ostiary.store.aside import add_record, begin, now_of, rollback
-from ostiary.store.connection import connect, database_fault
-from ostiary.store.keys import load_keys
-from ostiary.store.migrate import migrate
+from ostiary.store.aside import Mint, now_of, recording
 from ostiary.store.state import StateDir
 from ostiary.store.stops import in_force
-from ostiary.store.view import View
 
 Action = Literal["on", "off"]
-Mint = Callable[[Callable[[], int]], str]
 
 
 def switch(
@@ -37,34 +28,15 @@ def switch(
     makes the id of the record from a clock. Raises GatewayFault when it could not be done, and
     then nothing was.
     """
-    keys = load_keys(state)
-    with ExitStack() as undo:
-        try:
-            connection = connect(state.database, "power")
-            undo.callback(connection.close)
-            connection.execute("PRAGMA busy_timeout = 5000")
-            migrate(connection)
-            instance = instances.claim(state)
-            undo.callback(instance.close)
-            view = View()
-            view.load(connection, keys.audit)
-            view.catch_up(connection)  # most of it before the lock is taken
-            begin(connection)
-            undo.callback(rollback, connection)
-            before = _of(connection, scope)
-            if (before is not None) == (action == "on"):
-                return before, before
-            at = now_of(connection)
-            number = _add(connection, at, action, scope, who, reason)
-            view.catch_up(connection)
-            number = number if before is None else before.number  # a lift names what it lifts
-            record = _record(mint(lambda: at), at, action, number, scope, who, reason)
-            add_record(connection, view, instance.id, record)
-            after = _of(connection, scope)
-            connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            raise database_fault(state.database, error) from error
-        return before, after
+    with recording(state) as (connection, add):
+        before = _of(connection, scope)
+        if (before is not None) == (action == "on"):
+            return before, before
+        at = now_of(connection)
+        number = _add(connection, at, action, scope, who, reason)
+        number = number if before is None else before.number  # a lift names what it lifts
+        add(_record(mint(lambda: at), at, action, number, scope, who, reason))
+        return before, _of(connection, scope)
 
 
 def _of(connection: sqlite3.Connection, scope: Scope) -> Stop | None:
