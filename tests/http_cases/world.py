@@ -48,8 +48,15 @@ class GateProcess(processes.Gate):
 
         To write, to look after it, to look up approvals and to look for stops.
         """
-        names = [path.readlink().name for path in Path(f"/proc/{self.pid}/fd").iterdir() if path.is_symlink()]
-        return names.count("ostiary.db") > 3
+        return self.open_names().count("ostiary.db") > 3
+
+    def open_names(self) -> list[str]:
+        """What its descriptors are: the names of files, `socket:[…]` and the like."""
+        names: list[str] = []
+        for path in Path(f"/proc/{self.pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # closed since
+                names.append(path.readlink().name)
+        return names
 
     def resident(self) -> int:
         """Bytes of memory that it holds."""
