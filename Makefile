@@ -18,7 +18,8 @@ BIN := .venv/bin
 export PYTHON
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: help run demo test test-full conformance bench fuzz dist lint format eval records reference lock clean peers
+.PHONY: help run demo test test-full conformance bench fuzz dist lint format eval records reference lock clean \
+  ready peers apart
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -30,11 +31,11 @@ demo: .venv/stamp-run ## a policy between an official client and a published ser
 	@command -v bwrap >/dev/null || $(MAKE) -s .venvs/programs/stamp-bubblewrap 2>/dev/null || true
 	@PATH=$$PATH:$(CURDIR)/.venvs/programs/usr/bin $(BIN)/ostiary demo
 
-test: lint peers ## everything that is checked before a commit
+test: ready ## everything that is checked before a commit
 	@$(BIN)/pytest --numprocesses=$(WORKERS) --dist=worksteal $(PYTEST_ARGS)
 
 test-full: export OSTIARY_TEST_FULL := 1
-test-full: lint peers ## the same at full size (minutes to hours)
+test-full: ready ## the same at full size (minutes to hours)
 	@$(BIN)/pytest --numprocesses=$(WORKERS) --dist=worksteal --timeout=3600 $(PYTEST_ARGS)
 
 conformance: export CONFORMANCE_TABLE := 1
@@ -144,33 +145,44 @@ tests/npm/node_modules/stamp: tests/npm/package.json tests/npm/package-lock.json
 	@touch $@
 
 # Programs the tests talk to. Without a network the tests that need one are skipped and say so; with
-# CI=true a missing one is a failure.
-PEERS := .venvs/mcp1/stamp .venvs/servers/stamp tests/npm/node_modules/stamp .venvs/pyodide/stamp \
-  .venvs/containers/stamp
+# CI=true a missing one is a failure. Those of APART are set up without our own environment.
+APART := .venvs/mcp1/stamp .venvs/servers/stamp .venvs/containers/stamp
 # Django 6 wants a newer Python than we do: where there is none, its tests are skipped, in CI as well.
 ifneq ($(shell OLDEST=12 scripts/find-python.sh 2>/dev/null),)
-PEERS += .venvs/django6/stamp
+APART += .venvs/django6/stamp
 endif
 ifeq ($(shell command -v tinyproxy),)
-PEERS += .venvs/programs/stamp-tinyproxy-bin
+APART += .venvs/programs/stamp-tinyproxy-bin
 endif
 ifeq ($(wildcard /usr/lib/postgresql/*/bin/initdb),)
-PEERS += .venvs/postgres/stamp
+APART += .venvs/postgres/stamp
 endif
 ifeq ($(or $(shell command -v chromium-headless-shell),$(shell command -v chromium)),)
-PEERS += .venvs/browser/stamp
+APART += .venvs/browser/stamp
 endif
 ifeq ($(shell command -v bwrap),)
-PEERS += .venvs/programs/stamp-bubblewrap
+APART += .venvs/programs/stamp-bubblewrap
 endif
 ifeq ($(and $(shell command -v zsh),$(shell command -v fish)),)
-PEERS += .venvs/shells/stamp
+APART += .venvs/shells/stamp
 endif
+PEERS := $(APART) tests/npm/node_modules/stamp .venvs/pyodide/stamp
+
+# One after another, because some of them share a folder.
+set_up = for peer in $(1); do \
+    $(MAKE) -s $$peer || { \
+      echo "peers: $${peer%/stamp} could not be set up; tests that need it are skipped" >&2; \
+      if [ "$${CI:-}" = true ]; then exit 1; fi; \
+    }; \
+  done
 
 peers: .venv/stamp-dev
-	@for peer in $(PEERS); do \
-	  $(MAKE) -s $$peer || { \
-	    echo "peers: $${peer%/stamp} could not be set up; tests that need it are skipped" >&2; \
-	    if [ "$${CI:-}" = true ]; then exit 1; fi; \
-	  }; \
-	done
+	+@$(call set_up,$(PEERS))
+
+apart:
+	+@$(call set_up,$(APART))
+
+# Downloading and checking beside each other, in two rounds: what is checked comes out of the first.
+ready:
+	@$(MAKE) -j2 .venv/stamp-dev apart
+	@$(MAKE) -j2 lint peers
