@@ -42,7 +42,8 @@ def rewritten(raw: bytes, *, file: str) -> bytes:
     else:
         written = _in_yaml(loaded, root)
     result = written.encode()
-    _check(loaded, result)
+    if result != raw:  # the same bytes say the same
+        _check(loaded, result)
     return result
 
 
