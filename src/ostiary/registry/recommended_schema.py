@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
+from itertools import islice
 from typing import Final, cast
 
 from ostiary.policy.schema_work import SchemaShapeError, resolve
@@ -87,8 +88,8 @@ def _behind(schema: Members, root: Members) -> Members | None:
     for key in ("anyOf", "oneOf", "allOf"):
         listed = schema.get(key)
         if isinstance(listed, list) and "type" not in schema:
-            found = [as_object(each) or {} for each in cast("list[object]", listed)]
-            real = [each for each in found if each.get("type") != "null"]
+            found = (as_object(each) or {} for each in cast("list[object]", listed))
+            real = [*islice((each for each in found if each.get("type") != "null"), 2)]
             return real[0] if len(real) == 1 else {}
     return None
 
