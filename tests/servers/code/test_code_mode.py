@@ -88,16 +88,14 @@ def rows(folder: Path) -> list[Json]:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-def test_every_official_client_lists_the_tools_and_runs_code(kind: Kind, tmp_path: Path) -> None:
-    drivers = Drivers()
-    try:
-        with drivers.connect(kind, over_stdio(tmp_path, None)) as connection:
-            listed = connection.ask("tools/list", {})["result"]["tools"]
-            script = "mcp_Time_get_current_time(timezone='UTC')['timezone']"
-            data = executed(connection, script, mcp_server_names=["Time"])
-            bad = executed(connection, "print('a')\n1/0")
-    finally:
-        drivers.end()
+def test_every_official_client_lists_the_tools_and_runs_code(
+    clients: Drivers, kind: Kind, tmp_path: Path
+) -> None:
+    with clients.connect(kind, over_stdio(tmp_path, None)) as connection:
+        listed = connection.ask("tools/list", {})["result"]["tools"]
+        script = "mcp_Time_get_current_time(timezone='UTC')['timezone']"
+        data = executed(connection, script, mcp_server_names=["Time"])
+        bad = executed(connection, "print('a')\n1/0")
 
     assert [tool["name"] for tool in listed][:2] == ["executeCode", "asyncExecuteCode"]
     assert len(json.dumps(listed, separators=(",", ":"))) < 4 * 1_500  # about four characters to a token

@@ -33,7 +33,7 @@ TOOL = {
 }
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def clients() -> Iterator[Drivers]:
     drivers = Drivers()
     yield drivers
