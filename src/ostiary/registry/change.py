@@ -46,6 +46,8 @@ def by_risk(changes: list[Change]) -> list[Change]:
 
 def printable(text: str) -> str:
     """`text` on one line, without characters that steer a terminal or hide from a reader."""
+    if text.isprintable():
+        return text
     return "".join(char if char.isprintable() else _escaped(char) for char in text)
 
 

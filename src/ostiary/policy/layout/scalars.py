@@ -40,9 +40,10 @@ def in_json(scalar: Scalar) -> str:
 
 def json_text(text: str) -> str:
     """Text in double quotes; what cannot be seen is escaped, so that a reader sees it."""
-    return "".join(
-        each if each.isprintable() else _json_escape(each) for each in json.dumps(text, ensure_ascii=False)
-    )
+    quoted = json.dumps(text, ensure_ascii=False)
+    if quoted.isprintable():
+        return quoted
+    return "".join(each if each.isprintable() else _json_escape(each) for each in quoted)
 
 
 def _json_escape(character: str) -> str:
