@@ -17,6 +17,8 @@ TARGET ?=
 BIN := .venv/bin
 export PYTHON
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+# Many containers set it; every start of a gate, and there are thousands, would compile all of its modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help run demo test test-full conformance bench fuzz dist lint format eval records reference lock clean \
   ready peers apart
