@@ -5,9 +5,13 @@ Argument: the port to serve HTTP on; without one it speaks over standard input a
 
 from __future__ import annotations
 
+import logging
 import sys
 from importlib import import_module
 from typing import Any
+
+# Before the SDK does it: its own handler draws the traceback of a tool that fails for a second of CPU.
+logging.basicConfig(level="INFO", format="%(message)s")
 
 FastMCP: Any = import_module("mcp.server.fastmcp").FastMCP
 port = int(sys.argv[1]) if len(sys.argv) > 1 else 0

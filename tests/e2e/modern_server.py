@@ -5,6 +5,7 @@ Argument: the port to serve HTTP on; without one it speaks over standard input a
 
 from __future__ import annotations
 
+import logging
 import sys
 from typing import Annotated
 
@@ -16,6 +17,9 @@ PIXEL = bytes.fromhex(
     "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c6360000002"
     "00000500010d0a2db40000000049454e44ae426082"
 )
+
+# Before the SDK does it: its own handler draws the traceback of a tool that fails for a second of CPU.
+logging.basicConfig(level="INFO", format="%(message)s")
 
 server = MCPServer("modern", version="1", instructions="say hello")
 

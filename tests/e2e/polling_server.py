@@ -6,6 +6,7 @@ whoever names one of its event ids.
 
 from __future__ import annotations
 
+import logging
 import sys
 
 import anyio
@@ -13,6 +14,9 @@ import uvicorn
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.streamable_http import EventCallback, EventId, EventMessage, EventStore, StreamId
 from mcp_types import JSONRPCMessage
+
+# Before the SDK does it: its own handler draws the traceback of a tool that fails for a second of CPU.
+logging.basicConfig(level="INFO", format="%(message)s")
 
 server = MCPServer("polling", version="1")
 

@@ -7,6 +7,7 @@ HTTP on; without one it speaks over standard input and output.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 from pathlib import Path
@@ -14,6 +15,9 @@ from typing import Annotated, Any
 
 from mcp.server.mcpserver import Elicit, MCPServer, Resolve
 from pydantic import BaseModel
+
+# Before the SDK does it: its own handler draws the traceback of a tool that fails for a second of CPU.
+logging.basicConfig(level="INFO", format="%(message)s")
 
 server = MCPServer("recording", version="1")
 

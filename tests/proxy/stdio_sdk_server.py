@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+
 import anyio
 from mcp.server import MCPServer
 from mcp.server.mcpserver import Context
 from pydantic import BaseModel
+
+# Before the SDK does it: its own handler draws the traceback of a tool that fails for a second of CPU.
+logging.basicConfig(level="INFO", format="%(message)s")
 
 served = MCPServer("fixture")
 
