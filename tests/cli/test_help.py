@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from functools import cache
+from io import StringIO
 from pathlib import Path
 
 import pytest
 
 from ostiary.audit.record import Record
 from ostiary.calls.journal import Entry
+from ostiary.cli.entry import main
 from ostiary.cli.examples import EXAMPLES
 from ostiary.cli.proxy import read_options
 from ostiary.store import custom_tools, server_requests
 from ostiary.store.custom_tools import Definition
 from ostiary.store.opening import open_store
 from ostiary.store.state import open_state
-from tests.cli.test_messages import ostiary
+from tests.cli.test_messages import KEPT, environment, ostiary
 from tests.cli.tree import leaves, tree
 
 POLICY = '{"version": "1", "default": "deny", "tools": {"fetch": {}}}'
@@ -51,9 +56,18 @@ person, at a terminal. Their lines are only parsed."""
 
 @cache
 def help_of(words: tuple[str, ...]) -> str:
-    done = ostiary(*words, "--help", cwd=Path.cwd())
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    """What the command line prints when it is entered in this process, with the settings of `ostiary`."""
+    told, complained = StringIO(), StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(told), redirect_stderr(complained):
+        patch.setattr(sys, "argv", ["ostiary", *words, "--help"])
+        for known in set(os.environ) - KEPT:
+            patch.delenv(known)
+        for known, value in environment(Path.cwd()).items():
+            patch.setenv(known, value)
+        with pytest.raises(SystemExit) as ended:
+            main()
+    assert (ended.value.code, complained.getvalue()) == (0, "")
+    return told.getvalue()
 
 
 def examples_of(words: tuple[str, ...]) -> list[str]:
@@ -67,6 +81,17 @@ ALL = [words for words, _ in tree()]
 
 def name(words: tuple[str, ...]) -> str:
     return " ".join(words) or "ostiary"
+
+
+@pytest.mark.parametrize(
+    "words", [(), ("proxy",), ("run", "django"), ("hook", "run"), ("audit", "verify")], ids=name
+)
+def test_a_help_is_the_same_in_a_process_of_its_own(words: tuple[str, ...]) -> None:
+    """One of each way in, so that the tests below may ask for the others in this process."""
+    done = ostiary(*words, "--help", cwd=Path.cwd())
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == help_of(words)
 
 
 @pytest.mark.parametrize("words", ALL, ids=name)
@@ -135,14 +160,21 @@ def is_run(line: str) -> bool:
 
 
 @pytest.fixture
-def furnished(tmp_path: Path) -> Path:
-    """A folder with what examples speak of, and a state directory that the environment names."""
-    (tmp_path / "policy.json").write_text(POLICY)
-    (tmp_path / "policy.yaml").write_text(YAML)
-    (tmp_path / "policy.tests.yaml").write_text(TESTS)
-    (tmp_path / "intercept.yaml").write_text(INTERCEPT)
-    (tmp_path / "tools.json").write_text(json.dumps({"tools": TOOLS}))
-    store = open_store(open_state(tmp_path / ".local/state/ostiary"))
+def furnished(furniture: Path, tmp_path: Path) -> Path:
+    """A folder of its own for every example: some change what is there."""
+    return shutil.copytree(furniture, tmp_path, dirs_exist_ok=True)
+
+
+@pytest.fixture(scope="module")
+def furniture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what examples speak of, and a state directory where `ostiary` looks for it."""
+    folder = tmp_path_factory.mktemp("furniture")
+    (folder / "policy.json").write_text(POLICY)
+    (folder / "policy.yaml").write_text(YAML)
+    (folder / "policy.tests.yaml").write_text(TESTS)
+    (folder / "intercept.yaml").write_text(INTERCEPT)
+    (folder / "tools.json").write_text(json.dumps({"tools": TOOLS}))
+    store = open_store(open_state(folder / ".local/state/ostiary"))
     call = "ev_01KB6Q2M8ZJ4W7T0X5RCN3HYED"
     store.commit([Entry(Record(id=call, ts=1, kind="denial", tool="fetch", decision="deny"))])
     store.close()
@@ -152,16 +184,16 @@ def furnished(tmp_path: Path) -> Path:
     for number in range(4):
         url = "https://tools.example.org/mcp"
         server_requests.file(store.state, "local", f"Tools{number}", url, {}, "", at=1)
-    done = ostiary("audit", "export", "--checkpoint", "-o", "checkpoint.json", cwd=tmp_path)
+    done = ostiary("audit", "export", "--checkpoint", "-o", "checkpoint.json", cwd=folder)
     assert done.returncode == 0, done.stderr
-    server = tmp_path / "server"
+    server = folder / "server"
     server.write_text(f"#!{sys.executable}\n" + (Path(__file__).parent / "listing_server.py").read_text())
     server.chmod(0o755)
-    (tmp_path / "offered.json").write_text(json.dumps(TOOLS))
-    (tmp_path / "former.json").write_text(json.dumps([{**TOOLS[0], "description": "as it was"}]))
-    done = ostiary("pins", "write", "--server", "web", "--tools", "former.json", cwd=tmp_path)
+    (folder / "offered.json").write_text(json.dumps(TOOLS))
+    (folder / "former.json").write_text(json.dumps([{**TOOLS[0], "description": "as it was"}]))
+    done = ostiary("pins", "write", "--server", "web", "--tools", "former.json", cwd=folder)
     assert done.returncode == 0, done.stderr
-    return tmp_path
+    return folder
 
 
 def test_every_example_of_the_proxy_is_a_command_line_that_is_understood() -> None:

@@ -29,12 +29,18 @@ COMMANDS = [
 ]
 
 
+KEPT = {"PATH", "LANG", "PYTHONPATH"}
+
+
+def environment(home: Path) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name in KEPT}
+    return {**kept, "HOME": str(home), "COLUMNS": "80", "PYTHONUTF8": "1"}
+
+
 def ostiary(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    kept = {"PATH", "LANG", "PYTHONPATH"}
-    environment = {name: value for name, value in os.environ.items() if name in kept}
     return subprocess.run(
         [sys.executable, "-m", "ostiary", *arguments],
-        cwd=cwd, env={**environment, "HOME": str(cwd), "COLUMNS": "80", "PYTHONUTF8": "1"},
+        cwd=cwd, env=environment(cwd),
         stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20, check=False,
     )  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import typer.main
@@ -10,11 +11,16 @@ import typer.main
 from ostiary.cli.app import build
 
 
-def tree() -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Every command and group with its words, the root first.
+@cache
+def tree() -> tuple[tuple[tuple[str, ...], Any], ...]:
+    """Every command and group with its words, the root first. Built once: it is only read.
 
     `Any`, because typer may carry a click of its own.
     """
+    return tuple(_walked())
+
+
+def _walked() -> Iterator[tuple[tuple[str, ...], Any]]:
     pending: list[tuple[tuple[str, ...], Any]] = [((), typer.main.get_command(build()))]
     while pending:
         words, command = pending.pop(0)
@@ -23,6 +29,7 @@ def tree() -> Iterator[tuple[tuple[str, ...], Any]]:
         pending += [((*words, name), inner) for name, inner in below.items() if not inner.hidden]
 
 
-def leaves() -> list[tuple[str, ...]]:
+@cache
+def leaves() -> tuple[tuple[str, ...], ...]:
     """The words of every command that does something."""
-    return [words for words, command in tree() if not getattr(command, "commands", None)]
+    return tuple(words for words, command in tree() if not getattr(command, "commands", None))
