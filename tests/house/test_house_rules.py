@@ -54,6 +54,12 @@ def tracked() -> list[Path]:
     return [path for name in names if (path := ROOT / name).is_file()]
 
 
+@pytest.fixture(scope="module")
+def trees() -> dict[Path, ast.Module]:
+    """Every source file, parsed once; the rules only read."""
+    return {path: ast.parse(path.read_bytes()) for path in SOURCES}
+
+
 def test_no_source_file_is_longer_than_the_limit() -> None:
     long = {
         name_of(path): lines
@@ -64,11 +70,11 @@ def test_no_source_file_is_longer_than_the_limit() -> None:
     assert long == LONG_FILES
 
 
-def test_no_function_is_longer_than_the_limit() -> None:
+def test_no_function_is_longer_than_the_limit(trees: dict[Path, ast.Module]) -> None:
     long = {
         f"{name_of(path)}:{node.name}": lines
-        for path in SOURCES
-        for node in ast.walk(ast.parse(path.read_bytes()))
+        for path, tree in trees.items()
+        for node in ast.walk(tree)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         and (lines := (node.end_lineno or node.lineno) - node.lineno + 1) > LONGEST_FUNCTION
     }
@@ -103,11 +109,11 @@ def test_every_lint_exception_gives_its_reason() -> None:
     assert found == []
 
 
-def test_blind_excepts_stand_only_in_the_named_places() -> None:
+def test_blind_excepts_stand_only_in_the_named_places(trees: dict[Path, ast.Module]) -> None:
     blind = {
         name_of(path)
-        for path in SOURCES
-        for node in ast.walk(ast.parse(path.read_bytes()))
+        for path, tree in trees.items()
+        for node in ast.walk(tree)
         if isinstance(node, ast.ExceptHandler)
         and (node.type is None or ast.unparse(node.type) in {"Exception", "BaseException"})
         and not (isinstance(node.body[-1], ast.Raise) and node.body[-1].exc is None)
@@ -116,15 +122,15 @@ def test_blind_excepts_stand_only_in_the_named_places() -> None:
     assert blind == BLIND_EXCEPTS
 
 
-def test_the_core_opens_nothing_and_imports_nothing_by_name() -> None:
+def test_the_core_opens_nothing_and_imports_nothing_by_name(trees: dict[Path, ast.Module]) -> None:
     """What the import contracts cannot see: `open`, `Path(...)` and dynamic imports."""
     refused = {"open", "__import__", "eval", "exec", "compile", "Path", "import_module", "print", "input"}
 
     found = {
         f"{name_of(path)}: {called}"
-        for path in SOURCES
+        for path, tree in trees.items()
         if any(name_of(path) == part or name_of(path).startswith(f"{part}/") for part in PURE)
-        for node in ast.walk(ast.parse(path.read_bytes()))
+        for node in ast.walk(tree)
         if isinstance(node, ast.Call)
         and (called := ast.unparse(node.func).removeprefix("pathlib.").removeprefix("importlib.")) in refused
     }
@@ -178,8 +184,9 @@ def test_nothing_committed_names_a_machine_or_a_registry() -> None:
         f"{path.relative_to(ROOT)}: {word}"
         for path in tracked()
         if path.suffix not in allowed_binary
+        for held in [path.read_bytes()]
         for word in words
-        if word.encode() in path.read_bytes()
+        if word.encode() in held
     ]
 
     assert found == []
