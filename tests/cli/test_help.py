@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
-from contextlib import redirect_stderr, redirect_stdout
 from functools import cache
-from io import StringIO
 from pathlib import Path
 
 import pytest
 
 from ostiary.audit.record import Record
 from ostiary.calls.journal import Entry
-from ostiary.cli.entry import main
 from ostiary.cli.examples import EXAMPLES
 from ostiary.cli.proxy import read_options
 from ostiary.store import custom_tools, server_requests
 from ostiary.store.custom_tools import Definition
 from ostiary.store.opening import open_store
 from ostiary.store.state import open_state
-from tests.cli.test_messages import KEPT, environment, ostiary
+from tests.cli.entered import entered
+from tests.cli.test_messages import environment, ostiary
 from tests.cli.tree import leaves, tree
 
 POLICY = '{"version": "1", "default": "deny", "tools": {"fetch": {}}}'
@@ -56,18 +53,11 @@ person, at a terminal. Their lines are only parsed."""
 
 @cache
 def help_of(words: tuple[str, ...]) -> str:
-    """What the command line prints when it is entered in this process, with the settings of `ostiary`."""
-    told, complained = StringIO(), StringIO()
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(told), redirect_stderr(complained):
-        patch.setattr(sys, "argv", ["ostiary", *words, "--help"])
-        for known in set(os.environ) - KEPT:
-            patch.delenv(known)
-        for known, value in environment(Path.cwd()).items():
-            patch.setenv(known, value)
-        with pytest.raises(SystemExit) as ended:
-            main()
-    assert (ended.value.code, complained.getvalue()) == (0, "")
-    return told.getvalue()
+    """The help as the command line prints it in this process."""
+    here = Path.cwd()
+    done = entered(*words, "--help", cwd=here, environment=environment(here))
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
 
 
 def examples_of(words: tuple[str, ...]) -> list[str]:

@@ -15,7 +15,8 @@ import pytest
 
 from ostiary.cli import hook_run
 from ostiary.cli.hook_files import program
-from tests.cli.test_messages import ostiary
+from tests.cli.entered import entered
+from tests.cli.test_messages import environment, ostiary
 from tests.cli.test_start import HEAVY, SCRIPT
 
 SETTINGS = ".claude/settings.json"
@@ -52,9 +53,21 @@ def decision(done: subprocess.CompletedProcess[bytes]) -> tuple[str, str]:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    done = ostiary("hook", "install", cwd=tmp_path)
+    """A folder in which the hook is installed."""
+    done = entered("hook", "install", cwd=tmp_path, environment=environment(tmp_path))
     assert done.returncode == 0, done.stderr
     return tmp_path
+
+
+def test_a_process_installs_what_the_tests_below_begin_with(place: Path) -> None:
+    """They enter the command in their own process; here both are compared, and what is written."""
+    files = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
+    for path in files:
+        path.unlink()
+    done = ostiary("hook", "install", cwd=place)
+
+    assert done.returncode == 0, done.stderr
+    assert {path: path.read_bytes() for path in place.rglob("*") if path.is_file()} == files
 
 
 def test_the_settings_name_this_program_by_its_path(place: Path) -> None:
